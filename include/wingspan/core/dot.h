@@ -1,0 +1,47 @@
+/* dot.h - the one routine that computes a pre-activation, and the row update.
+ *
+ * Promise: <w, x> for float32 rows has one value, whatever the caller, the alignment and
+ * the vector unit.  Products of two float32 are exact in float64, so only the order of the
+ * sum matters: lane l of 16 adds the coordinates j = l (mod 16) in ascending order in
+ * float64; then lanes l and l+8 are added, l and l+4, l and l+2, l and l+1.  Fused or not,
+ * the result is the same.  A sparse vector gives the same bits as the dense one.
+ *
+ * The code path is chosen once, from the processor: avx512, avx2 or portable.  The
+ * environment variable WINGSPAN_SIMD=portable|avx2|avx512 asks for a lesser one. */
+#ifndef WS_CORE_DOT_H
+#define WS_CORE_DOT_H
+
+#include <stdint.h>
+
+#include "wingspan/core/samples.h"
+
+/** <w, x> over d coordinates.  Not collective.  Cost: about d/8 cycles with AVX-512. */
+double ws_dot(const float *w, const float *x, int64_t d);
+
+/** z[k] = <w, x_{ids[k]}> for k < n, dense or sparse samples; ids NULL means 0..n-1.
+ *  Not collective.  Each value has ws_dot's bits; several samples are taken at a time so
+ *  that w is read from L1 once for all of them. */
+void ws_dot_many(const float *w, const ws_samples *s, const int64_t *ids, int64_t n, double *z);
+
+/** acc[j] += (double)c * x[j].  The product is exact, so the bits do not depend on fusing.
+ *  Not collective. */
+void ws_axpy(double *acc, float c, const float *x, int64_t d);
+
+/** acc += c * x_i for a dense or sparse sample.  Not collective. */
+void ws_axpy_sample(double *acc, float c, const ws_samples *s, int64_t i);
+
+/** w[j] = (float)(w[j] + delta[j]).  Returns sum_j delta[j]^2, added in the lanes of ws_dot
+ *  (uncontracted).  Not collective. */
+double ws_row_add(float *w, const double *delta, int64_t d);
+
+/** sum_j w[j]^2 in ws_dot's order: ws_dot(w, w, d).  Not collective. */
+double ws_norm2(const float *w, int64_t d);
+
+/** The path in use: "avx512", "avx2" or "portable".  Not collective. */
+const char *ws_simd_name(void);
+
+/** Choose a path by name, for tests and benches; returns 0 if this processor lacks it.
+ *  Not collective; not while another thread computes. */
+int ws_simd_select(const char *name);
+
+#endif

@@ -1,0 +1,45 @@
+/* random.h - counter-based random numbers: Philox4x32-10.
+ *
+ * A value is a pure function of (seed, stream, layer, global id, coordinate): never of
+ * the rank, the order of calls, or time.
+ * Source: Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011. */
+#ifndef WS_CORE_RANDOM_H
+#define WS_CORE_RANDOM_H
+
+#include <stdint.h>
+
+/* What a draw is for; two streams never share a number. */
+typedef enum ws_stream {
+    WS_STREAM_WEIGHT = 1, /* first-layer rows */
+    WS_STREAM_SIGN = 2,   /* output weights */
+    WS_STREAM_SHUFFLE = 3, /* order of the samples in an epoch; id = epoch */
+    WS_STREAM_POWER = 4,  /* start vector of power iterations */
+    WS_STREAM_VERIFY = 5, /* which queries are checked */
+    WS_STREAM_TEST = 6    /* free for tests and benches */
+} ws_stream;
+
+typedef struct ws_key {
+    uint64_t seed;
+    ws_stream stream;
+    uint32_t layer;
+} ws_key;
+
+/** The bare generator: 10 rounds on a 128-bit counter with a 64-bit key.  Not collective. */
+void ws_philox(const uint32_t ctr[4], const uint32_t key[2], uint32_t out[4]);
+
+/** Block j of id's sequence: 4 words that depend on (key, id, j) alone.  Not collective.
+ *  key of Philox = seed; counter = {j, id low, id high, stream << 24 | layer}. */
+void ws_random_block(const ws_key *k, uint64_t id, uint32_t j, uint32_t out[4]);
+
+/** Fill row[0..d) with independent N(0, scale^2) numbers of neuron id; value j is coordinate j's.
+ *  Not collective.  Box-Muller in double with wingspan's own log, sin, cos; rounded once to float. */
+void ws_random_normal(const ws_key *k, uint64_t id, int64_t d, double scale, float *row);
+
+/** A uniform number in [0, 1) with 53 bits: coordinate j of id.  Not collective. */
+double ws_random_uniform(const ws_key *k, uint64_t id, uint32_t j);
+
+/** Write a permutation of 0..n-1 that depends on (key, id) alone (Fisher-Yates, unbiased).
+ *  Not collective.  Cost: n draws. */
+void ws_random_permutation(const ws_key *k, uint64_t id, int64_t n, int64_t *perm);
+
+#endif

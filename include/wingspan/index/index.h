@@ -1,0 +1,172 @@
+/* index.h - which neurons of this rank fire on a sample?
+ *
+ * An index knows the rows w_r and biases b_r of one rank's shard of a wide layer, and answers
+ * { r : z_r > threshold } with z_r = ws_dot(w_r, x) + b_r, for batches of samples, without
+ * looking at every neuron if it can.  Every exact kind returns the same set with the same
+ * bits after any sequence of builds, queries and updates: `scan` is the oracle.
+ *
+ *     create -> build -> { query | update }... -> destroy
+ *
+ * Kinds never communicate.  Creating and building agree over ranks; the rest is local.
+ *
+ *   kind        exact  answers             idea
+ *   scan        yes    any x               blocked GEMM proposes, ws_dot decides
+ *   dtree       yes    registered sample   a max-tree over the neurons for each sample
+ *   certified   yes    registered, near    lists with a slack, valid while a neuron has not moved further
+ *   all         yes    any x               every neuron: smooth activations, any threshold
+ *
+ * Queries that a kind does not answer are answered by scan's code in the front. */
+#ifndef WS_INDEX_INDEX_H
+#define WS_INDEX_INDEX_H
+
+#include <stdint.h>
+
+#include "wingspan/core/err.h"
+#include "wingspan/core/samples.h"
+
+typedef struct ws_index ws_index;
+
+/* The neurons of this rank: a view, borrowed for the index's life.  The owner changes w and b
+ * in place and then tells the index by ws_index_update(). */
+typedef struct ws_shard {
+    int64_t n, d;   /* neurons here, row length */
+    const float *w; /* [n x d] row-major */
+    const float *b; /* [n] */
+} ws_shard;
+
+typedef enum ws_query_kind { WS_QUERY_SAMPLE, WS_QUERY_NEAR, WS_QUERY_ANY } ws_query_kind;
+
+typedef struct ws_query {
+    ws_query_kind kind;
+    int64_t n;             /* samples asked about: positions 0..n-1 */
+    const int64_t *ids;    /* [n] SAMPLE, NEAR: the registered sample (distinct for SAMPLE) */
+    const ws_samples *x;   /* NEAR, ANY: the points themselves, x->n == n */
+    const double *radius;  /* [n] NEAR: ||x - registered sample|| <= radius */
+    double threshold;      /* fired means z > threshold */
+    const uint8_t *mask;   /* [neurons here] 0 leaves a neuron out; NULL: all take part */
+} ws_query;
+
+/* The answer in neuron order: row i is local neuron row[i], fired by the samples at positions
+ * pos[first[i]] .. pos[first[i+1]-1], ascending.  Rows with no hit are absent.  Reused from
+ * query to query; memory grows and is kept. */
+typedef struct ws_hits {
+    int64_t rows, n;  /* neurons that fire on something; pairs */
+    int64_t *row;     /* [rows] ascending */
+    int64_t *first;   /* [rows + 1] */
+    int32_t *pos;     /* [n] */
+    double *z;        /* [n] exact pre-activation, bias included */
+    float *note;      /* [n] for the index itself: hand it back in ws_moves unchanged */
+    int64_t row_capacity, capacity;
+} ws_hits;
+
+/* Neurons that moved.  If a row is w_new = w_old + sum_p coef[p] x_{ids[pos[p]]} up to the
+ * rounding of each float32 element, say so by first..note (they may point into the hits of the
+ * query that preceded the step); otherwise leave first NULL and the index uses norm alone. */
+typedef struct ws_moves {
+    int64_t k;            /* neurons */
+    const int64_t *row;   /* [k] local ids, ascending */
+    const double *norm;   /* [k] upper bound of ||sum of the step|| (before rounding to float32) */
+    const double *dbias;  /* [k] b_new - b_old as stored, or NULL: biases did not move */
+    const int64_t *first; /* [k + 1] or NULL */
+    const int32_t *pos;   /* [first[k]] position in ids */
+    const int64_t *ids;   /* registered sample of each position */
+    const float *coef;    /* [first[k]] */
+    const double *z;      /* [first[k]] pre-activation before the step, or NULL */
+    const float *note;    /* [first[k]] as ws_hits gave it, or NULL */
+} ws_moves;
+
+/* What the index has done since it was built.  Counters are exact. */
+typedef struct ws_index_counts {
+    int64_t inner_products; /* length-d products computed, proposals included */
+    int64_t node_visits;    /* tree nodes looked at */
+    int64_t leaf_writes;    /* tree leaves or list entries written */
+    int64_t candidates;     /* pairs handed to ws_dot for decision */
+    int64_t relisted;       /* neurons listed again */
+    int64_t bytes;          /* held now */
+} ws_index_counts;
+
+typedef struct ws_index_options {
+    double slack; /* certified: first slack rho, in units of the threshold's z; 0: default 0.8 */
+} ws_index_options;
+
+/** Create an empty index.
+ *
+ *  Collective over comm; kind must be the same on every rank.
+ *
+ *  @param comm   borrowed; must outlive the index
+ *  @param kind   "scan", "dtree", "certified" or "all" ("auto" is resolved by ws_index_choose)
+ *  @param opt    copied; NULL for defaults
+ *  @param out    [out] owned by the caller; NULL on error
+ *  @return agreed: WS_ERR_USAGE unknown kind, WS_ERR_NOMEM
+ */
+ws_err ws_index_create(const ws_comm *comm, const char *kind, const ws_index_options *opt,
+                       ws_index **out);
+
+/** Index a shard and register samples, replacing what was indexed before.
+ *
+ *  Collective over the index's communicator; shard->d and registered->n must agree.
+ *
+ *  @param shard      copied view; its arrays are borrowed for the index's life
+ *  @param registered copied view; arrays borrowed; the samples SAMPLE and NEAR queries name
+ *  @param threshold  the threshold that queries will usually carry
+ *  @return agreed: WS_ERR_SHAPE, WS_ERR_MISMATCH, WS_ERR_NOMEM; on error the index is empty
+ *          on every rank and may be built again
+ *
+ *  Cost: scan none; dtree and certified one GEMM, n x registered x d.
+ */
+ws_err ws_index_build(ws_index *ix, const ws_shard *shard, const ws_samples *registered,
+                      double threshold);
+
+/** Report the neurons of this rank that fire on each sample of a batch.
+ *
+ *  Not collective.
+ *
+ *  @param hits   [in,out] start from {0}; refilled in neuron order
+ *  @return local: WS_ERR_SHAPE, WS_ERR_NOMEM; hits are empty then
+ */
+ws_err ws_index_query(ws_index *ix, const ws_query *q, ws_hits *hits);
+
+/** Tell the index that rows of the shard have changed (they already have their new values).
+ *
+ *  Not collective.  On an error the index must be built again before it is used.
+ *  @return local: WS_ERR_NOMEM
+ */
+ws_err ws_index_update(ws_index *ix, const ws_moves *moves);
+
+/** Counters since the build; bytes held now.  Not collective. */
+ws_index_counts ws_index_count(const ws_index *ix);
+
+/** Name of the kind in use, and whether it is exact.  Not collective. */
+const char *ws_index_kind(const ws_index *ix);
+int ws_index_is_exact(const ws_index *ix);
+
+/** Free the index and set *ix to NULL.  Not collective; NULL is fine. */
+void ws_index_destroy(ws_index **ix);
+
+void ws_hits_free(ws_hits *h);
+
+/* ---- choosing and planning ---- */
+
+typedef struct ws_index_plan {
+    int64_t n, d;          /* neurons on the largest shard, row length */
+    int64_t registered;    /* samples */
+    int64_t batch;         /* samples a query */
+    double active;         /* expected fraction fired: Q(shift) */
+    double spread;         /* standard deviation of z at the start */
+    double threshold;
+    double memory;         /* bytes the index may use on this rank */
+    int smooth;            /* the activation uses every neuron */
+    ws_index_options opt;
+} ws_index_plan;
+
+/** Choose the kind for "auto".  Not collective: a pure function of the plan.
+ *  @param reason [out] one line for the user, at most 200 characters */
+const char *ws_index_choose(const ws_index_plan *p, char reason[200]);
+
+/** Bytes a kind will hold for a plan, at the start; -1 for an unknown kind.  Not collective. */
+double ws_index_bytes(const char *kind, const ws_index_plan *p);
+
+/** Names of the kinds, NULL-terminated, for --help and error texts. */
+const char *const *ws_index_kinds(void);
+
+#endif

@@ -1,0 +1,22 @@
+/* blas.h - the dense products that wingspan asks of BLAS.
+ *
+ * BLAS results are proposals: nothing a run's bits depend on comes from here in first-order
+ * training.  BLAS runs on one thread a rank; ws_blas_init() sees to it. */
+#ifndef WS_LINALG_BLAS_H
+#define WS_LINALG_BLAS_H
+
+#include <stdint.h>
+
+/** Put BLAS on one thread.  Not collective; call once at start (any later call is harmless). */
+void ws_blas_init(void);
+
+/** C = A B^T, row-major, float32: A [m x k] stride lda, B [n x k] stride ldb, C [m x n] stride
+ *  ldc.  Not collective.  k = 0 gives zeros. */
+void ws_sgemm_nt(int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, const float *b,
+                 int64_t ldb, float *c, int64_t ldc);
+
+/** A bound on |fl(<a,b>) - <a,b>| / (||a|| ||b||) for a float32 product of length k, in any
+ *  order of summation, fused or not: k u / (1 - k u) with u = 2^-24, and a little room. */
+double ws_sgemm_error(int64_t k);
+
+#endif

@@ -1,0 +1,219 @@
+/* rate.c - the step size of --rate auto.
+ *
+ * L = largest eigenvalue of H = curvature x J J^T / n, the Gram matrix of the mean loss at the
+ * start, J the derivative of all outputs of all samples by all trained parameters. For n above
+ * 4096 a fixed random sample of 4096 stands for all. J J^T is a sum over neurons, so a product
+ * with it is one pass over the fired pairs and one meeting; power iteration does the rest.
+ * gd: 1/L;  sgd: (1 - momentum) / (L + curvature max_i |J_i|^2 / batch). */
+#include <math.h>
+#include <string.h>
+
+#include "run.h"
+#include "wingspan/core/alloc.h"
+#include "wingspan/core/dot.h"
+#include "wingspan/core/random.h"
+
+enum { SAMPLE = 4096, ROUNDS = 60 };
+
+typedef struct power {
+    int64_t n, entries;  /* samples; n x c */
+    const int64_t *ids;
+    double *v, *jv;      /* [entries] unit vector, its image */
+    double *row, *da;    /* [d], [c] */
+    float *rowf, *coef;  /* [d], [fired pairs of a row] */
+    int64_t coef_room;
+} power;
+
+static ws_err power_alloc(power *w, const ws_run *r)
+{
+    ws_err err;
+
+    w->entries = w->n * r->targets.c;
+    if ((err = ws_alloc(&w->v, w->entries, sizeof *w->v, "power iteration")) ||
+        (err = ws_alloc(&w->jv, w->entries, sizeof *w->jv, "power iteration")) ||
+        (err = ws_alloc(&w->row, r->ds->d, sizeof *w->row, "power iteration")) ||
+        (err = ws_alloc(&w->rowf, r->ds->d, sizeof *w->rowf, "power iteration")) ||
+        (err = ws_alloc(&w->da, r->targets.c, sizeof *w->da, "power iteration")))
+        return err;
+    return ws_grow(&w->coef, &w->coef_room, w->n, sizeof *w->coef, "power iteration");
+}
+
+static void power_free(power *w)
+{
+    ws_free(&w->v);
+    ws_free(&w->jv);
+    ws_free(&w->row);
+    ws_free(&w->rowf);
+    ws_free(&w->da);
+    ws_free(&w->coef);
+}
+
+static void add_exact(int64_t *hi, int64_t *lo, double v, int exponent)
+{
+    ws_exact_limbs e = ws_exact_split(v, exponent);
+
+    *hi += e.hi;
+    *lo += e.lo;
+}
+
+/* Row i of hits: its share of J J^T v, exactly, in units of 2^0. */
+static ws_err row_product(const ws_run *r, power *w, int64_t i, int64_t *hi, int64_t *lo)
+{
+    const ws_net *net = r->net;
+    const ws_net_spec *s = &net->spec;
+    const ws_hits *h = &r->hits;
+    int64_t first = h->first[i], n = h->first[i + 1] - first, neuron = h->row[i];
+    double db = 0;
+
+    /* J^T v for this neuron: row, bias, output weights. */
+    ws_net_row_coef(net, h, i, w->v, w->coef);
+    memset(w->row, 0, (size_t)s->d * sizeof *w->row);
+    for (int64_t p = 0; p < n; p++) {
+        ws_axpy_sample(w->row, w->coef[p], &r->ds->all, w->ids[h->pos[first + p]]);
+        db += s->train_bias ? (double)w->coef[p] : 0;
+    }
+    for (int64_t j = 0; j < s->d; j++) w->rowf[j] = (float)w->row[j];
+    if (s->train_output) ws_net_row_output_grad(net, h, i, w->v, w->da);
+
+    /* J applied to it. */
+    for (int64_t p = 0; p < n; p++) {
+        int64_t pos = h->pos[first + p];
+        double z = h->z[first + p], q, dz;
+
+        ws_dot_many(w->rowf, &r->ds->all, &w->ids[pos], 1, &q);
+        dz = s->scale * s->phi->slope(z, s->threshold) * (q + db);
+        for (int32_t c = 0; c < s->c; c++) {
+            double t = (double)net->a[neuron * s->c + c] * dz;
+            if (s->train_output) t += s->scale * s->phi->value(z, s->threshold) * w->da[c];
+            if (!(fabs(t) < 1e6))
+                return ws_fail(WS_ERR_DIVERGED,
+                               "--rate auto cannot be found for data of this size: give --rate, or "
+                               "--prepare unit");
+            add_exact(hi + pos * s->c + c, lo + pos * s->c + c, t, 0);
+        }
+    }
+    return WS_OK;
+}
+
+/* w->jv = J J^T w->v. */
+static ws_err product(ws_run *r, power *w)
+{
+    ws_err err = ws_meeting_open(&r->meet, w->entries, 0);
+
+    for (int64_t i = 0; i < r->hits.rows && !err; i++) {
+        err = row_product(r, w, i, r->meet.hi, r->meet.lo);
+        if (i % WS_EXACT_ADDS == WS_EXACT_ADDS - 1)
+            ws_exact_carry(r->meet.hi, r->meet.lo, w->entries);
+    }
+    if ((err = ws_meeting_hold(&r->meet, r->comm, err, w->entries, 0))) return err;
+    for (int64_t e = 0; e < w->entries; e++)
+        w->jv[e] = ws_exact_value(r->meet.hi[e], r->meet.lo[e], 0);
+    return WS_OK;
+}
+
+/* max_i |J_i|^2 for one output: sum over neurons of the squared derivative. */
+static ws_err largest_row(ws_run *r, const power *w, double *largest)
+{
+    const ws_net_spec *s = &r->net->spec;
+    const ws_hits *h = &r->hits;
+    ws_err err = ws_meeting_open(&r->meet, w->n, 0);
+
+    for (int64_t i = 0; i < h->rows && !err; i++) {
+        for (int64_t p = h->first[i]; p < h->first[i + 1]; p++) {
+            double x = ws_samples_norm(&r->ds->all, w->ids[h->pos[p]]);
+            double slope = s->phi->slope(h->z[p], s->threshold);
+            double value = s->phi->value(h->z[p], s->threshold);
+            double t = s->scale * s->scale *
+                       (slope * slope * (x * x + s->train_bias) + s->train_output * value * value);
+            add_exact(r->meet.hi + h->pos[p], r->meet.lo + h->pos[p], t, 0);
+        }
+        if (i % WS_EXACT_ADDS == WS_EXACT_ADDS - 1)
+            ws_exact_carry(r->meet.hi, r->meet.lo, w->n);
+    }
+    if ((err = ws_meeting_hold(&r->meet, r->comm, err, w->n, 0))) return err;
+    *largest = 0;
+    for (int64_t i = 0; i < w->n; i++)
+        *largest = fmax(*largest, ws_exact_value(r->meet.hi[i], r->meet.lo[i], 0));
+    return WS_OK;
+}
+
+static double normalise(double *v, int64_t n)
+{
+    double sum = 0;
+
+    for (int64_t i = 0; i < n; i++) sum += v[i] * v[i];
+    sum = sqrt(sum);
+    for (int64_t i = 0; i < n && sum > 0; i++) v[i] /= sum;
+    return sum;
+}
+
+/* Power iteration to 0.1 %: the norm of J J^T v for unit v. */
+static ws_err largest_eigenvalue(ws_run *r, power *w, double *lambda)
+{
+    ws_key key = {(uint64_t)r->opt.seed, WS_STREAM_POWER, 0};
+    double old = 0;
+
+    for (int64_t e = 0; e < w->entries; e++)
+        w->v[e] = ws_random_uniform(&key, (uint64_t)e, 0) - 0.5;
+    normalise(w->v, w->entries);
+    for (int k = 0; k < ROUNDS; k++) {
+        ws_err err = product(r, w);
+
+        if (err) return err;
+        *lambda = normalise(w->jv, w->entries);
+        memcpy(w->v, w->jv, (size_t)w->entries * sizeof *w->v);
+        if (fabs(*lambda - old) <= 1e-3 * *lambda) break;
+        old = *lambda;
+    }
+    return WS_OK;
+}
+
+static ws_err measure(ws_run *r, power *w, double *lambda, double *largest)
+{
+    ws_query q = {.kind = WS_QUERY_SAMPLE, .threshold = r->net->spec.threshold};
+    ws_key key = {(uint64_t)r->opt.seed, WS_STREAM_POWER, 1};
+    ws_err err = WS_OK;
+
+    w->n = r->ds->n < SAMPLE ? r->ds->n : SAMPLE;
+    ws_random_permutation(&key, 0, r->ds->n, r->order);
+    r->order_epoch = -1; /* the order of the first epoch is drawn when it begins */
+    w->ids = r->order;
+    q.n = w->n;
+    q.ids = w->ids;
+    err = power_alloc(w, r);
+    if (!err) err = ws_index_query(r->ix, &q, &r->hits);
+    if ((err = ws_agree(r->comm, err))) return err;
+    if ((err = largest_row(r, w, largest))) return err;
+    return largest_eigenvalue(r, w, lambda);
+}
+
+ws_err ws_run_rate(ws_run *r)
+{
+    const ws_train_options *o = &r->opt;
+    int gd = strcmp(o->optimizer, "gd") == 0;
+    double lambda = 0, largest = 0, l;
+    power w = {0};
+    ws_err err;
+
+    r->rate = o->rate;
+    r->lambda = NAN;
+    if (!isnan(o->rate)) return WS_OK;
+    if (strcmp(o->optimizer, "adam") == 0) {
+        r->rate = r->opt.rate = 0.1 * o->init_scale / sqrt((double)r->ds->d);
+        return WS_OK;
+    }
+    err = measure(r, &w, &lambda, &largest);
+    power_free(&w);
+    if (err) return err;
+    r->counted = ws_index_count(r->ix);
+    r->lambda = r->loss->curvature * lambda / (double)(r->ds->n < SAMPLE ? r->ds->n : SAMPLE);
+    l = gd ? r->lambda : r->lambda + r->loss->curvature * largest / (double)r->batch;
+    l += o->ridge;
+    if (!(l > 0))
+        return ws_fail(WS_ERR_DATA,
+                       "no neuron fires on any sample, so nothing can be learned: use a --shift "
+                       "smaller than %g or more --width",
+                       o->shift);
+    r->rate = r->opt.rate = (1 - o->momentum) / l;
+    return WS_OK;
+}

@@ -1,0 +1,138 @@
+/* restore.c - a network and its optimiser's state from a checkpoint, in either form: all rows,
+ * or the rows that have moved and the seed. */
+#include "wingspan/train/restore.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "restore_rows.h"
+#include "wingspan/core/alloc.h"
+
+/* First entry of an ascending list that is >= v. */
+static int64_t lower_bound(const int64_t *list, int64_t n, int64_t v)
+{
+    int64_t lo = 0, hi = n;
+
+    while (lo < hi) {
+        int64_t mid = lo + (hi - lo) / 2;
+        if (list[mid] < v)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return lo;
+}
+
+ws_err ws_touched_open(ws_ckpt *c, const ws_comm *comm, const ws_net *net, ws_touched *t)
+{
+    int64_t dims[2] = {0, 0}, *all = NULL;
+    int ndims;
+    ws_err err;
+
+    *t = (ws_touched){.sparse = ws_ckpt_has(c, "/model/touched")};
+    if (!t->sparse) return WS_OK;
+    if ((err = ws_ckpt_shape(c, "/model/touched", &ndims, dims))) return err;
+    err = ws_alloc(&all, dims[0], sizeof *all, "list of moved neurons");
+    if ((err = ws_agree(comm, err))) return err;
+    if ((err = ws_ckpt_get_array(c, "/model/touched", WS_INT64, dims[0], all))) goto done;
+    t->first = lower_bound(all, dims[0], net->first);
+    t->n = lower_bound(all, dims[0], net->first + net->n) - t->first;
+    err = ws_alloc(&t->local, t->n, sizeof *t->local, "list of moved neurons");
+    for (int64_t i = 0; i < t->n && !err; i++) t->local[i] = all[t->first + i] - net->first;
+    err = ws_agree(comm, err);
+done:
+    ws_free(&all);
+    return err;
+}
+
+void ws_touched_close(ws_touched *t)
+{
+    ws_free(&t->local);
+}
+
+/* Collective: the touched form of one array, read into a buffer and scattered. */
+static ws_err scatter(ws_ckpt *c, const ws_comm *comm, const ws_touched *t, const char *path,
+                      ws_type type, int64_t cols, size_t size, char *data)
+{
+    size_t row = size * (size_t)(cols ? cols : 1);
+    char name[96], *buffer = NULL;
+    ws_err err = ws_alloc(&buffer, t->n, row, "moved rows of a checkpoint");
+
+    snprintf(name, sizeof name, "%s_touched", path);
+    if ((err = ws_agree(comm, err))) return err;
+    err = ws_ckpt_get_rows(c, name, type, t->first, t->n, cols, buffer);
+    for (int64_t i = 0; i < t->n && !err; i++)
+        memcpy(data + (size_t)t->local[i] * row, buffer + (size_t)i * row, row);
+    ws_free(&buffer);
+    return err;
+}
+
+ws_err ws_restore_rows(ws_ckpt *c, const ws_net *net, const ws_touched *t, const char *path,
+                       ws_type type, int64_t cols, size_t size, void *data)
+{
+    if (t->sparse) return scatter(c, net->comm, t, path, type, cols, size, data);
+    return ws_ckpt_get_rows(c, path, type, net->first, net->n, cols, data);
+}
+
+ws_err ws_restore_net(ws_ckpt *c, const ws_touched *t, ws_net *net)
+{
+    ws_err err;
+
+    if ((err = ws_restore_rows(c, net, t, "/model/w", WS_FLOAT32, net->spec.d, sizeof(float),
+                               net->w)) ||
+        (err = ws_restore_rows(c, net, t, "/model/b", WS_FLOAT32, 0, sizeof(float), net->b)) ||
+        (err = ws_restore_rows(c, net, t, "/model/a", WS_FLOAT32, net->spec.c, sizeof(float),
+                               net->a)))
+        return err;
+    for (int64_t i = 0; i < t->n; i++) net->touched[t->local[i]] = 1;
+    if (t->sparse) return WS_OK;
+    return ws_ckpt_get_rows(c, "/model/moved", WS_UINT8, net->first, net->n, 0, net->touched);
+}
+
+/* What the file says the network is. */
+static ws_err read_spec(ws_ckpt *c, ws_net_spec *s)
+{
+    char activation[64], init[64], word[64];
+    int64_t outputs, seed;
+    ws_err err;
+
+    *s = (ws_net_spec){0};
+    if ((err = ws_ckpt_get_int(c, "/model", "width", &s->m)) ||
+        (err = ws_ckpt_get_int(c, "/model", "outputs", &outputs)) ||
+        (err = ws_ckpt_get_real(c, "/model", "threshold", &s->threshold)) ||
+        (err = ws_ckpt_get_real(c, "/model", "scale", &s->scale)) ||
+        (err = ws_ckpt_get_int(c, "/data", "d", &s->d)) ||
+        (err = ws_ckpt_get_real(c, "/data", "max_norm", &s->x_scale)) ||
+        (err = ws_ckpt_get_real(c, "/options", "init-scale", &s->init_scale)) ||
+        (err = ws_ckpt_get_int(c, "/options", "seed", &seed)) ||
+        (err = ws_ckpt_get_text(c, "/options", "activation", activation, sizeof activation)) ||
+        (err = ws_ckpt_get_text(c, "/options", "init", init, sizeof init)))
+        return err;
+    s->c = (int32_t)outputs;
+    s->seed = (uint64_t)seed;
+    s->init = strcmp(init, "coupled") == 0 ? WS_INIT_COUPLED : WS_INIT_GAUSSIAN;
+    s->phi = ws_activation_find(activation);
+    if (!s->phi)
+        return ws_fail(WS_ERR_DATA, "%s names an activation this program does not know: %s",
+                       ws_ckpt_file(c), activation);
+    if ((err = ws_ckpt_get_text(c, "/options", "bias", word, sizeof word))) return err;
+    s->train_bias = strcmp(word, "trained") == 0;
+    if ((err = ws_ckpt_get_text(c, "/options", "output-weights", word, sizeof word))) return err;
+    s->train_output = strcmp(word, "trained") == 0;
+    return WS_OK;
+}
+
+ws_err ws_checkpoint_rows(ws_ckpt *c, const ws_comm *comm, ws_net **net)
+{
+    ws_net_spec spec;
+    ws_touched t = {0};
+    ws_err err = read_spec(c, &spec);
+
+    *net = NULL;
+    if (err || (err = ws_net_create(comm, &spec, net))) return err;
+    err = ws_touched_open(c, comm, *net, &t);
+    if (!err) err = ws_restore_net(c, &t, *net);
+    ws_touched_close(&t);
+    if (err) ws_net_destroy(net);
+    return err;
+}

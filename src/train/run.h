@@ -1,0 +1,159 @@
+/* run.h - everything a training run holds, and the stages that work on it.
+ *
+ *   options -> setup (data, network, optimiser, index) -> [resume] -> rate -> loop of steps
+ *   a step: query -> forward -> one meeting of all ranks -> loss -> update -> tell the index
+ *
+ * A failure of local work after the meeting is kept in `pending` and rides in the next one. */
+#ifndef WS_TRAIN_RUN_H
+#define WS_TRAIN_RUN_H
+
+#include "wingspan/core/exact.h"
+#include "wingspan/core/metrics.h"
+#include "wingspan/core/progress.h"
+#include "wingspan/index/index.h"
+#include "wingspan/io/checkpoint.h"
+#include "wingspan/io/dataset.h"
+#include "wingspan/model/loss.h"
+#include "wingspan/model/net.h"
+#include "wingspan/optim/optim.h"
+#include "wingspan/train/train.h"
+
+/* Plain counts that ride in a step's meeting, added over ranks. */
+enum {
+    COUNT_ACTIVE,     /* fired pairs */
+    COUNT_UNION,      /* neurons that fired on something */
+    COUNT_CANDIDATES, /* pairs handed to the exact routine */
+    COUNT_PRODUCTS,   /* inner products */
+    COUNT_VISITS,     /* tree nodes */
+    COUNT_WRITES,     /* leaves or list entries */
+    COUNT_RELISTED,   /* neurons listed again */
+    COUNT_FLIPS,      /* pairs that changed since the step before (full batch only) */
+    COUNT_MEMORY,     /* bytes held, data apart */
+    COUNT_STOP,       /* ranks that were asked to stop */
+    COUNT_SAVE,       /* rank 0: a checkpoint is due by the clock */
+    COUNTS
+};
+
+enum { HISTORY = 100000 }; /* values of the loss kept */
+
+/* What was measured since the last line of metrics, and the values of the last step. */
+typedef struct ws_tally {
+    double query, forward, reduce, update, index, checkpoint; /* seconds */
+    int64_t steps;
+    int64_t count[COUNTS]; /* of the last step */
+    int64_t bytes, meetings;
+} ws_tally;
+
+typedef struct ws_run {
+    const ws_comm *comm;
+    ws_train_options opt; /* resolved: no auto left, but for index */
+    ws_dataset *ds;
+    ws_targets targets;
+    const ws_loss *loss;
+    ws_net *net;
+    ws_optim *optim;
+    ws_index *ix;
+    const char *index_kind;
+    char index_reason[200];
+    double spread;          /* standard deviation of z at the start */
+    double rate;            /* first step's */
+    double lambda;          /* largest eigenvalue behind --rate auto; NaN if a rate was given */
+    int64_t batch, per_epoch, total; /* samples a step, steps an epoch, steps in all */
+
+    int64_t step;           /* steps done; epoch and position follow from it */
+    int64_t order_epoch;    /* the epoch that order is of; -1: none yet */
+    int64_t *order;         /* [n] order of the samples in this epoch */
+    int64_t *test;          /* [n_test] n, n + 1, ... */
+
+    ws_hits hits;
+    ws_meeting meet;
+    double *out, *grad;     /* [room x c] */
+    int64_t room;           /* samples out and grad have room for */
+    ws_err pending;
+    ws_index_counts counted;
+    struct {
+        int64_t rows, n, row_capacity, first_capacity, capacity;
+        int64_t *row, *first;
+        int32_t *pos;
+    } before;               /* full batch: who fired in the step before */
+    int64_t dead;           /* samples of epoch 0 on which nothing fired */
+    int stop, save;         /* what the last meeting said */
+
+    double step_loss;       /* last batch, penalty included */
+    int64_t step_correct, step_samples;
+    double epoch_loss;      /* sums over the running epoch */
+    int64_t epoch_samples, epoch_correct;
+    double test_loss, test_accuracy, test_rmse;
+    int64_t tested_at;      /* step of the last test; -1 never */
+    double *history;        /* [<= HISTORY] loss every `stride` steps */
+    int64_t history_n, history_stride;
+
+    ws_tally tally;
+    double seconds_before;  /* of earlier runs this one resumes */
+    double started;
+    ws_metrics *metrics;    /* rank 0 */
+    ws_progress progress;
+    double saved_at;        /* clock of the last checkpoint */
+    int64_t saved_step;
+    int64_t save_steps;     /* --checkpoint-every N; 0: by seconds */
+    double save_seconds;    /* --checkpoint-every Ns; 0: by steps */
+} ws_run;
+
+static inline int64_t run_epoch(const ws_run *r)
+{
+    return r->step / r->per_epoch;
+}
+
+static inline double run_seconds(const ws_run *r, double now)
+{
+    return r->seconds_before + now - r->started;
+}
+
+/* options.c - local */
+ws_err ws_options_check(const ws_train_options *o);
+
+/* setup.c - collective */
+ws_err ws_run_data(ws_run *r, const ws_preparation *stored);
+ws_err ws_run_resolve(ws_run *r);
+ws_err ws_run_network(ws_run *r);
+ws_err ws_run_index(ws_run *r);
+ws_net_spec ws_run_spec(const ws_run *r);
+ws_optim_spec ws_run_optim(const ws_run *r);
+ws_index_plan ws_run_index_plan(const ws_run *r);
+ws_err ws_run_room(ws_run *r, int64_t samples); /* local */
+void ws_run_free(ws_run *r);                    /* collective: frees shared windows */
+
+/* rate.c - collective */
+ws_err ws_run_rate(ws_run *r);
+
+/* step.c - collective */
+ws_err ws_run_step(ws_run *r);
+
+/* evaluate.c - collective: the registered test samples, or any others */
+ws_err ws_run_test(ws_run *r);
+ws_err ws_outputs(ws_net *net, ws_index *ix, const ws_query *q, ws_hits *hits, ws_meeting *meet,
+                  ws_err err, double *out);
+
+/* save.c, resume.c - collective */
+ws_err ws_run_save(ws_run *r);
+ws_err ws_resume_options(ws_ckpt *c, ws_train_options *o, const ws_opt_given *given);
+ws_err ws_resume_preparation(ws_ckpt *c, const ws_comm *comm, ws_preparation *p);
+ws_err ws_resume_data_matches(ws_ckpt *c, const ws_dataset *ds);
+ws_err ws_resume_state(ws_ckpt *c, ws_run *r);
+
+/* plan.c - what a run will need */
+typedef struct ws_plan {
+    double data, weights, optimiser, index, pairs, exchange, base; /* bytes on the largest rank */
+    double total;  /* over all ranks, data once a node */
+    int64_t nodes; /* copies of the data */
+    double active; /* neurons a sample */
+} ws_plan;
+ws_err ws_run_plan(const ws_run *r, ws_plan *p); /* collective */
+void ws_plan_print(const ws_run *r, const ws_plan *p);
+
+/* report.c - rank 0 writes, all may call */
+ws_err ws_report_open(ws_run *r);
+ws_err ws_report_step(ws_run *r, int logged);
+ws_err ws_report_end(ws_run *r, const char *status);
+
+#endif

@@ -226,6 +226,7 @@ ws_err ws_train(const ws_comm *comm, const ws_train_options *opt, const ws_opt_g
         err = run(r, given, result);
         ws_run_free(r);
     }
+    ws_run_forget_stop();
     ws_free(&r);
     return err;
 }

@@ -128,6 +128,7 @@ ws_err ws_run_rate(ws_run *r);
 
 /* step.c - collective */
 ws_err ws_run_step(ws_run *r);
+void ws_run_forget_stop(void); /* a request is good for one run */
 
 /* evaluate.c - collective: the registered test samples, or any others */
 ws_err ws_run_test(ws_run *r);

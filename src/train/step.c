@@ -6,6 +6,7 @@
  *   4. loss and gradient, the same bits on every rank                                  (local)
  *   5. every fired neuron here is stepped, and the index is told                       (local) */
 #include <math.h>
+#include <signal.h>
 #include <string.h>
 
 #include "run.h"
@@ -14,7 +15,18 @@
 #include "wingspan/core/hash.h"
 #include "wingspan/core/random.h"
 
-static int stop_requested(void);
+
+static volatile sig_atomic_t stop_flag;
+
+void ws_train_request_stop(void)
+{
+    stop_flag = 1;
+}
+
+void ws_run_forget_stop(void)
+{
+    stop_flag = 0;
+}
 
 /* The samples of this step: a slice of this epoch's order. */
 static const int64_t *batch_of(ws_run *r, int64_t *n)
@@ -98,7 +110,7 @@ static void fill_counts(ws_run *r, int64_t flips, int64_t *count)
     count[COUNT_RELISTED] = now.relisted - r->counted.relisted;
     count[COUNT_FLIPS] = flips;
     count[COUNT_MEMORY] = ws_alloc_bytes();
-    count[COUNT_STOP] = stop_requested();
+    count[COUNT_STOP] = stop_flag != 0;
     count[COUNT_SAVE] = r->comm->rank == 0 && r->save_seconds > 0 &&
                         ws_seconds() - r->saved_at >= r->save_seconds;
     r->counted = now;
@@ -229,19 +241,4 @@ ws_err ws_run_step(ws_run *r)
     r->tally.bytes += r->meet.bytes - bytes;
     r->tally.meetings += r->meet.meetings - meetings;
     return WS_OK;
-}
-
-/* ---- stop requests ---- */
-#include <signal.h>
-
-static volatile sig_atomic_t stop_flag;
-
-void ws_train_request_stop(void)
-{
-    stop_flag = 1;
-}
-
-static int stop_requested(void)
-{
-    return stop_flag != 0;
 }

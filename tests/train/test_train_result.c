@@ -1,0 +1,88 @@
+/* What a run learns, says and predicts. */
+#include "train_util.h"
+
+static int setup(void **state)
+{
+    (void)state;
+    return make_data(&world, "classes.h5", 3) || make_data(&world, "real.h5", 0);
+}
+
+static void classes_are_learned(void **state)
+{
+    ws_train_result result;
+
+    (void)state;
+    assert_all(train_on(&world, "data=classes.h5 width=1001 batch=8 epochs=20", "run.h5",
+                        &result) == WS_OK);
+    assert_true(result.accuracy > 0.95);
+    assert_true(result.test_accuracy > 0.6);
+}
+
+static void the_predictor_gives_the_outputs_of_the_run(void **state)
+{
+    ws_train_result result;
+    ws_predictor *p;
+    ws_score score;
+
+    (void)state;
+    assert_all(train_on(&world, "data=classes.h5 width=1001 batch=8 epochs=3", "run.h5",
+                        &result) == WS_OK);
+    assert_all(ws_predictor_open(&world, "run.h5", &p) == WS_OK);
+    assert_all(ws_predictor_run(p, "classes.h5", "test", "pred.h5", &score) == WS_OK);
+    assert_true(score.n == N_TEST && score.accuracy == result.test_accuracy);
+    ws_predictor_close(&p);
+}
+
+static void real_targets_come_back_in_the_users_units(void **state)
+{
+    ws_train_result result;
+    ws_predictor *p;
+    ws_score score;
+
+    (void)state;
+    assert_all(train_on(&world, "data=real.h5 width=1001 optimizer=gd steps=60 prepare=none",
+                        "run.h5", &result) == WS_OK);
+    assert_true(result.test_rmse < 40 && result.test_rmse > 0.1);
+    assert_all(ws_predictor_open(&world, "run.h5", &p) == WS_OK);
+    assert_all(ws_predictor_run(p, "real.h5", "test", "", &score) == WS_OK);
+    assert_true(fabs(score.rmse - result.test_rmse) < 1e-9);
+    ws_predictor_close(&p);
+}
+
+/* With coupled pairs f(x) is exactly 0, so the first loss is exactly the loss of zeros. */
+static void a_coupled_start_outputs_exactly_zero(void **state)
+{
+    ws_train_result result;
+
+    (void)state;
+    assert_all(train_on(&world,
+                        "data=classes.h5 width=400 optimizer=gd steps=1 init=coupled loss=squared",
+                        "run.h5", &result) == WS_OK);
+    assert_true(fabs(result.loss - 0.5 * (4.0 / 9 + 2.0 / 9)) < 1e-12);
+}
+
+static void the_automatic_rate_of_gd_lowers_the_loss_every_step(void **state)
+{
+    ws_train_result result;
+    double last = INFINITY;
+
+    (void)state;
+    for (int steps = 1; steps < 8; steps++) {
+        char words[200];
+        snprintf(words, sizeof words,
+                 "data=classes.h5 width=1001 shift=0.5 optimizer=gd steps=%d loss=squared", steps);
+        assert_all(train_on(&world, words, "run.h5", &result) == WS_OK);
+        assert_true(result.loss < last);
+        last = result.loss;
+    }
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test_setup(classes_are_learned, setup),
+    cmocka_unit_test(the_predictor_gives_the_outputs_of_the_run),
+    cmocka_unit_test(real_targets_come_back_in_the_users_units),
+    cmocka_unit_test(a_coupled_start_outputs_exactly_zero),
+    cmocka_unit_test(the_automatic_rate_of_gd_lowers_the_loss_every_step),
+};
+
+WS_TEST_MAIN(tests)

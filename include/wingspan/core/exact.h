@@ -22,7 +22,7 @@ typedef struct ws_exact_limbs {
 } ws_exact_limbs;
 
 /** Round v to limbs at scale 2^e.  Not collective.
- *  v must be finite with |v| < 2^(e+39): the caller checks against its own, smaller limit. */
+ *  v must be finite with |v| <= 2^(e+29): the caller checks against its own, smaller limit. */
 static inline ws_exact_limbs ws_exact_split(double v, int e);
 
 /** The value of limbs, correctly rounded to double.  Not collective. */
@@ -66,20 +66,20 @@ ws_err ws_meeting_hold(ws_meeting *t, const ws_comm *c, ws_err err, int64_t n_al
 void ws_meeting_free(ws_meeting *t);
 
 /* ---- inline ---- */
-#include <math.h>
 
 static inline ws_exact_limbs ws_exact_split(double v, int e)
 {
-    /* hi in units of 2^(e-22), lo in units of 2^(e-70); both steps of the scaling are exact. */
+    /* hi in units of 2^(e-22), lo in units of 2^(e-70).  Scaling by powers of two is exact;
+     * adding 1.5 x 2^52 and taking it away rounds to the nearest integer below 2^51. */
+    const double round = 6755399441055744.0;
     union {
         uint64_t u;
         double d;
     } s = {.u = (uint64_t)(1023 + 22 - e) << 52};
-    double t = v * s.d;
-    double h = nearbyint(t);
-    ws_exact_limbs r = {(int64_t)h, (int64_t)nearbyint((t - h) * 281474976710656.0)};
+    double t = v * s.d, h = (t + round) - round;
+    double l = ((t - h) * 281474976710656.0 + round) - round;
 
-    return r;
+    return (ws_exact_limbs){(int64_t)h, (int64_t)l};
 }
 
 #endif

@@ -1,0 +1,46 @@
+/* index_impl.h - what an index kind provides.  Kinds never communicate: the front (index.c)
+ * checks arguments, calls them, falls back to scan for queries they do not answer, and agrees. */
+#ifndef WS_INDEX_IMPL_H
+#define WS_INDEX_IMPL_H
+
+#include <stddef.h>
+
+#include "wingspan/index/index.h"
+
+typedef struct ws_index_ops {
+    const char *name;
+    size_t size;      /* of the kind's struct, whose first member is a ws_index */
+    int exact;
+    unsigned answers; /* 1u << ws_query_kind of every kind of query it takes */
+    ws_err (*build)(ws_index *ix);  /* shard, samples and threshold are set in ix */
+    ws_err (*query)(ws_index *ix, const ws_query *q, ws_hits *hits); /* hits come empty */
+    ws_err (*update)(ws_index *ix, const ws_moves *moves); /* NULL: nothing to keep up to date */
+    void (*destroy)(ws_index *ix);  /* payload only; safe to call twice */
+    double (*bytes)(const ws_index_plan *p); /* what it will hold at the start */
+} ws_index_ops;
+
+struct ws_index {
+    const ws_index_ops *ops;
+    const ws_comm *comm;
+    ws_index_options opt;
+    ws_shard shard;       /* [n x d] here */
+    ws_samples samples;   /* registered */
+    double threshold;     /* the usual one, given at build */
+    ws_index_counts counts;
+    struct ws_proposer *proposer; /* for the front's fall-back; made when first needed */
+};
+
+extern const ws_index_ops ws_index_scan, ws_index_dtree, ws_index_certified, ws_index_all;
+
+/* ---- hits, built row by row (hits.c) ---- */
+
+/** Open row `row` (greater than the rows before).  Not collective. */
+ws_err ws_hits_row(ws_hits *h, int64_t row);
+
+/** Room for k more pairs; then write pos, z, note at h->n and count h->n up.  Not collective. */
+ws_err ws_hits_reserve(ws_hits *h, int64_t k);
+
+/** Close the row opened last: it vanishes if nothing was added to it.  Not collective. */
+void ws_hits_close(ws_hits *h);
+
+#endif

@@ -1,0 +1,42 @@
+/* propose.h - float32 GEMM proposes pairs (row, sample) with a margin above its rounding error;
+ * ws_dot decides.  Shared by scan (all rows x a batch), certified (lists) and dtree (leaves). */
+#ifndef WS_INDEX_PROPOSE_H
+#define WS_INDEX_PROPOSE_H
+
+#include "wingspan/core/err.h"
+#include "wingspan/core/samples.h"
+
+typedef struct ws_proposer ws_proposer;
+
+/* Proposed pairs by row: row k's are col[first[k]] .. col[first[k+1]-1], ascending.  z is the
+ * float32 product <w, x> without the bias. */
+typedef struct ws_pairs {
+    int64_t n, capacity, rows_capacity;
+    int64_t *first; /* [rows + 1] */
+    int32_t *col;   /* [n] position among the samples set */
+    float *z;       /* [n] */
+} ws_pairs;
+
+ws_err ws_proposer_create(ws_proposer **out); /* local: WS_ERR_NOMEM */
+void ws_proposer_destroy(ws_proposer **p);
+int64_t ws_proposer_bytes(const ws_proposer *p);
+
+/** Set the samples to multiply with: x_{ids[k]}, k < n, or samples 0..n-1 if ids is NULL (dense
+ *  ones are then borrowed, not copied).  Local.  @return WS_ERR_NOMEM */
+ws_err ws_propose_samples(ws_proposer *p, const ws_samples *x, const int64_t *ids, int64_t n);
+
+/** Largest norm, rounded up, of the samples set. */
+double ws_propose_max_norm(const ws_proposer *p);
+
+/** Pairs whose float32 product is greater than cut[k], for n rows of length d: consecutive from
+ *  w, or rows row[0..n) of w if row is not NULL.  Any n: works in tiles that stay in cache.
+ *  Local.  @return WS_ERR_NOMEM.  Cost: 2 n x samples x d flops at sgemm's rate. */
+ws_err ws_propose_rows(ws_proposer *p, const float *w, int64_t d, const int64_t *row, int64_t n,
+                       const float *cut, ws_pairs *out);
+
+/** |float32 product - ws_dot| <= ws_propose_margin(d) x ||w|| x ||x||. */
+double ws_propose_margin(int64_t d);
+
+void ws_pairs_free(ws_pairs *p);
+
+#endif

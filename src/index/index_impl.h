@@ -9,23 +9,23 @@
 
 typedef struct ws_index_ops {
     const char *name;
-    size_t size;      /* of the kind's struct, whose first member is a ws_index */
+    size_t size; /* of the kind's struct, whose first member is a ws_index */
     int exact;
-    unsigned answers; /* 1u << ws_query_kind of every kind of query it takes */
-    ws_err (*build)(ws_index *ix);  /* shard, samples and threshold are set in ix */
+    unsigned answers;              /* 1u << ws_query_kind of every kind of query it takes */
+    ws_err (*build)(ws_index *ix); /* shard, samples and threshold are set in ix */
     ws_err (*query)(ws_index *ix, const ws_query *q, ws_hits *hits); /* hits come empty */
     ws_err (*update)(ws_index *ix, const ws_moves *moves); /* NULL: nothing to keep up to date */
-    void (*destroy)(ws_index *ix);  /* payload only; safe to call twice */
-    double (*bytes)(const ws_index_plan *p); /* what it will hold at the start */
+    void (*destroy)(ws_index *ix);                         /* payload only; safe to call twice */
+    double (*bytes)(const ws_index_plan *p);               /* what it will hold at the start */
 } ws_index_ops;
 
 struct ws_index {
     const ws_index_ops *ops;
     const ws_comm *comm;
     ws_index_options opt;
-    ws_shard shard;       /* [n x d] here */
-    ws_samples samples;   /* registered */
-    double threshold;     /* the usual one, given at build */
+    ws_shard shard;     /* [n x d] here */
+    ws_samples samples; /* registered */
+    double threshold;   /* the usual one, given at build */
     ws_index_counts counts;
     struct ws_proposer *proposer; /* for the front's fall-back; made when first needed */
 };

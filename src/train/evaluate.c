@@ -57,8 +57,8 @@ ws_err ws_run_test(ws_run *r)
         q.ids = r->test + at;
         if (!err) err = ws_run_room(r, q.n);
         if ((err = ws_outputs(r->net, r->ix, &q, &r->hits, &r->meet, err, r->out))) return err;
-        loss += (double)q.n *
-                ws_loss_batch(r->loss, &r->targets, q.ids, q.n, r->out, r->grad, &right);
+        loss +=
+            (double)q.n * ws_loss_batch(r->loss, &r->targets, q.ids, q.n, r->out, r->grad, &right);
         correct = right < 0 ? -1 : correct + right;
         if (real) error += squared_error(r, q.ids, q.n);
     }

@@ -57,21 +57,27 @@ static void say_dead(ws_run *r)
                     (long long)r->dead, (long long)r->ds->n, cure(r->net->spec.m, r->ds->n));
 }
 
+/* Before the index is built, which can take a while. */
 static void say_start(ws_run *r)
 {
     const ws_net_spec *s = &r->net->spec;
 
     if (r->comm->rank != 0 || r->opt.quiet) return;
     ws_progress_say(&r->progress, "%s: %lld samples, %lld to test, %lld columns, %d output%s",
-                    r->ds->name, (long long)r->ds->n, (long long)r->ds->n_test,
-                    (long long)r->ds->d, s->c, s->c > 1 ? "s" : "");
-    ws_progress_say(&r->progress,
-                    "width %lld over %d rank%s, %s, shift %.3g; %s with loss %s, rate %.4g",
-                    (long long)s->m, r->comm->size, r->comm->size > 1 ? "s" : "", s->phi->name,
-                    r->opt.shift, r->opt.optimizer, r->opt.loss, r->rate);
+                    r->ds->name, (long long)r->ds->n, (long long)r->ds->n_test, (long long)r->ds->d,
+                    s->c, s->c > 1 ? "s" : "");
+    ws_progress_say(&r->progress, "width %lld over %d rank%s, %s, shift %.3g", (long long)s->m,
+                    r->comm->size, r->comm->size > 1 ? "s" : "", s->phi->name, r->opt.shift);
     ws_progress_say(&r->progress, "index %s: %s", r->index_kind, r->index_reason);
-    if (r->step > 0)
-        ws_progress_say(&r->progress, "resumed at step %lld", (long long)r->step);
+}
+
+static void say_rate(ws_run *r)
+{
+    if (r->comm->rank != 0 || r->opt.quiet) return;
+    ws_progress_say(&r->progress, "%s with loss %s, rate %.4g, %lld steps of %lld samples",
+                    r->opt.optimizer, r->opt.loss, r->rate, (long long)r->total,
+                    (long long)r->batch);
+    if (r->step > 0) ws_progress_say(&r->progress, "resumed at step %lld", (long long)r->step);
 }
 
 /* Open what a resumed run goes on from.  Collective; *c NULL means a fresh start. */
@@ -121,23 +127,23 @@ static ws_err begin(ws_run *r, ws_ckpt *c)
 
     if ((err = ws_agree(r->comm, alloc_state(r)))) return err;
     if ((err = ws_run_network(r))) return err;
+    if (r->comm->rank == 0 && c && ws_ckpt_note(c)[0] && !r->opt.quiet)
+        ws_progress_say(&r->progress, "warning: %s", ws_ckpt_note(c));
+    say_warnings(r);
+    say_start(r);
     if (c && (err = ws_resume_state(c, r))) return err;
     if ((err = ws_run_index(r))) return err;
     if (!c && (err = ws_run_rate(r))) return err;
-    r->started = r->saved_at = ws_seconds();
+    r->saved_at = ws_seconds();
     if ((err = ws_report_open(r))) return err;
+    say_rate(r);
     ws_progress_start(&r->progress, r->step, r->total);
-    say_warnings(r);
-    if (r->comm->rank == 0 && c && ws_ckpt_note(c)[0] && !r->opt.quiet)
-        ws_progress_say(&r->progress, "warning: %s", ws_ckpt_note(c));
-    say_start(r);
     return WS_OK;
 }
 
 static int is_due(const ws_run *r)
 {
-    return r->opt.checkpoint[0] &&
-           ((r->save_steps > 0 && r->step % r->save_steps == 0) || r->save);
+    return r->opt.checkpoint[0] && ((r->save_steps > 0 && r->step % r->save_steps == 0) || r->save);
 }
 
 static int target_reached(const ws_run *r)
@@ -192,7 +198,7 @@ static ws_err run(ws_run *r, const ws_opt_given *given, ws_train_result *result)
 {
     ws_ckpt *c = NULL;
     ws_plan plan;
-    ws_err err = set_up(r, given, &c);
+    ws_err last, err = set_up(r, given, &c);
 
     if (!err && r->opt.dry_run) {
         if (!(err = ws_run_plan(r, &plan)) && r->comm->rank == 0) ws_plan_print(r, &plan);
@@ -204,11 +210,10 @@ static ws_err run(ws_run *r, const ws_opt_given *given, ws_train_result *result)
     if (!err) err = steps(r);
     if (!err) err = finish(r);
     if (!err) fill_result(r, result);
-    if (r->ds && r->started > 0) {
-        const char *status = err ? "failed" : result->stopped ? "stopped" : "finished";
-        ws_err last = ws_agree(r->comm, ws_report_end(r, status));
-        if (!err) err = last;
-    }
+    last = ws_agree(r->comm, ws_report_end(r, err               ? "failed"
+                                              : result->stopped ? "stopped"
+                                                                : "finished"));
+    if (!err) err = last;
     return err ? err : result->stopped ? WS_ERR_STOPPED : WS_OK;
 }
 
@@ -223,6 +228,7 @@ ws_err ws_train(const ws_comm *comm, const ws_train_options *opt, const ws_opt_g
     if (!err) {
         r->comm = comm;
         r->opt = *opt;
+        r->started = ws_seconds();
         err = run(r, given, result);
         ws_run_free(r);
     }

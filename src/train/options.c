@@ -35,7 +35,8 @@ const ws_opt ws_train_table[] = {
      "momentum, decay, moments act on a neuron only in a step in which it fires", 0},
     {"rate", WS_OPT_REAL, F(rate), "auto", "auto|(0,inf)", "Training",
      "step size. auto: gd 1/L, sgd (1-momentum)/(L + max|J_i|^2/batch), L = lambda_max of"
-     " the Gram matrix; adam 0.1 init-scale/sqrt(d)", 0},
+     " the Gram matrix; adam 0.1 init-scale/sqrt(d)",
+     0},
     {"schedule", WS_OPT_STR, F(schedule), "constant", "constant|step|cosine", "Training",
      "how the rate changes; cosine goes to 0 at the last step", 0},
     {"rate-factor", WS_OPT_REAL, F(rate_factor), "0.5", "(0,1]", "Training",

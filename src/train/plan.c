@@ -40,9 +40,9 @@ ws_err ws_run_plan(const ws_run *r, ws_plan *p)
     ws_comm node = {0};
     int leader;
     char reason[200];
-    const char *kind = ip.smooth                            ? "all"
-                       : r->opt.index[0] == 'a'             ? ws_index_choose(&ip, reason)
-                                                            : r->opt.index;
+    const char *kind = ip.smooth                ? "all"
+                       : r->opt.index[0] == 'a' ? ws_index_choose(&ip, reason)
+                                                : r->opt.index;
     double entries = (double)r->batch * r->targets.c;
 
     *p = (ws_plan){0};
@@ -56,8 +56,7 @@ ws_err ws_run_plan(const ws_run *r, ws_plan *p)
     p->exchange = entries * (2 * sizeof(double) + 2 * sizeof(int64_t));
     p->data = ws_dataset_bytes(r->ds->n + r->ds->n_test, r->ds->d, r->ds->columns);
     p->base = base;
-    p->active = spec.phi->smooth ? (double)spec.m
-                                 : (double)spec.m * ws_gauss_tail(r->opt.shift);
+    p->active = spec.phi->smooth ? (double)spec.m : (double)spec.m * ws_gauss_tail(r->opt.shift);
     sums[0] = base;
     sums[1] = leader;
     MPI_Allreduce(MPI_IN_PLACE, sums, 2, MPI_DOUBLE, MPI_SUM, r->comm->mpi);

@@ -15,8 +15,8 @@ struct ws_predictor {
     ws_index *ix;
     const ws_loss *loss;
     ws_preparation prep;
-    int32_t columns;   /* of y in training; 0 for classes */
-    char kind[64];     /* of the training data: classes, labels, targets */
+    int32_t columns; /* of y in training; 0 for classes */
+    char kind[64];   /* of the training data: classes, labels, targets */
 };
 
 enum { BLOCK = 1024 };
@@ -54,8 +54,7 @@ ws_err ws_predictor_open(const ws_comm *comm, const char *checkpoint, ws_predict
     p->comm = comm;
     if (!(err = ws_ckpt_open(comm, checkpoint, 0, &c))) err = read_checkpoint(p, c);
     ws_ckpt_close(&c);
-    if (!err)
-        err = ws_index_create(comm, p->net->spec.phi->smooth ? "all" : "scan", NULL, &p->ix);
+    if (!err) err = ws_index_create(comm, p->net->spec.phi->smooth ? "all" : "scan", NULL, &p->ix);
     if (!err) {
         shard = ws_net_shard(p->net);
         none.d = p->net->spec.d;
@@ -97,8 +96,7 @@ static ws_err outputs(ws_predictor *p, const ws_dataset *ds, int64_t first, int6
 
     for (int64_t at = 0; at < n && !err; at += BLOCK) {
         ws_samples x = slice(ds, first + at, n - at < BLOCK ? n - at : BLOCK);
-        ws_query q = {
-            .kind = WS_QUERY_ANY, .n = x.n, .x = &x, .threshold = p->net->spec.threshold};
+        ws_query q = {.kind = WS_QUERY_ANY, .n = x.n, .x = &x, .threshold = p->net->spec.threshold};
         err = ws_outputs(p->net, p->ix, &q, &hits, &meet, WS_OK, out + at * p->net->spec.c);
     }
     ws_hits_free(&hits);
@@ -107,7 +105,8 @@ static ws_err outputs(ws_predictor *p, const ws_dataset *ds, int64_t first, int6
 }
 
 /* The part of a data set that a word names; "" is the test set if there is one, else all. */
-static ws_err part_of(const ws_dataset *ds, const char *part, int64_t *first, int64_t *n, int *has_y)
+static ws_err part_of(const ws_dataset *ds, const char *part, int64_t *first, int64_t *n,
+                      int *has_y)
 {
     int test = strcmp(part, "test") == 0 || (!part[0] && ds->n_test > 0);
     int all = strcmp(part, "all") == 0;
@@ -137,10 +136,8 @@ static double squared_error(const ws_predictor *p, const ws_targets *t, const in
 static ws_err score_of(const ws_predictor *p, const ws_dataset *ds, int64_t first, int64_t n,
                        const double *out, ws_score *score)
 {
-    ws_targets t = {.c = p->net->spec.c,
-                    .label = ds->label,
-                    .value = ds->value,
-                    .classes = p->prep.classes};
+    ws_targets t = {
+        .c = p->net->spec.c, .label = ds->label, .value = ds->value, .classes = p->prep.classes};
     int64_t *ids = NULL, correct;
     double *grad = NULL;
     ws_err err;
@@ -187,8 +184,7 @@ static ws_err write_predictions(const ws_predictor *p, const char *file, int64_t
 /* Labels count only if they are of the kind the network was trained on. */
 static int labels_fit(const ws_predictor *p, const ws_dataset *ds)
 {
-    return p->prep.classes > 0 ? ds->label != NULL
-                               : ds->value != NULL && ds->columns == p->columns;
+    return p->prep.classes > 0 ? ds->label != NULL : ds->value != NULL && ds->columns == p->columns;
 }
 
 ws_err ws_predictor_run(ws_predictor *p, const char *data, const char *part, const char *file,

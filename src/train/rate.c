@@ -2,7 +2,8 @@
  *
  * L = largest eigenvalue of H = curvature x J J^T / n, the Gram matrix of the mean loss at the
  * start, J the derivative of all outputs of all samples by all trained parameters. For n above
- * 4096 a fixed random sample of 4096 stands for all. J J^T is a sum over neurons, so a product
+ * 4096 a fixed random sample of 4096 stands for all (fewer where so many would fire more than
+ * 2^27 pairs). J J^T is a sum over neurons, so a product
  * with it is one pass over the fired pairs and one meeting; power iteration does the rest.
  * gd: 1/L;  sgd: (1 - momentum) / (L + curvature max_i |J_i|^2 / batch). */
 #include <math.h>
@@ -11,18 +12,41 @@
 #include "run.h"
 #include "wingspan/core/alloc.h"
 #include "wingspan/core/dot.h"
+#include "wingspan/core/fmath.h"
 #include "wingspan/core/random.h"
 
-enum { SAMPLE = 4096, ROUNDS = 60 };
+enum { SAMPLE = 4096, ROUNDS = 60, PAIRS = 1 << 27 };
 
 typedef struct power {
-    int64_t n, entries;  /* samples; n x c */
+    int64_t n, entries; /* samples; n x c */
     const int64_t *ids;
-    double *v, *jv;      /* [entries] unit vector, its image */
-    double *row, *da;    /* [d], [c] */
-    float *rowf, *coef;  /* [d], [fired pairs of a row] */
+    double *v, *jv;     /* [entries] unit vector, its image */
+    double *row, *da;   /* [d], [c] */
+    float *rowf, *coef; /* [d], [fired pairs of a row] */
     int64_t coef_room;
+    int64_t *row_ids; /* [n] samples that fire the row at hand */
+    double *q;        /* [n] their products with it */
+    int exponent;     /* of the exact sums */
 } power;
+
+/* Samples that stand for all. */
+static int64_t sample_size(const ws_run *r)
+{
+    double active = r->net->spec.phi->smooth ? 1 : ws_gauss_tail(r->opt.shift);
+    double most = PAIRS / fmax(1, active * (double)r->net->spec.m);
+    int64_t n = r->ds->n < SAMPLE ? r->ds->n : SAMPLE;
+
+    return (double)n <= most ? n : most < 64 ? 64 : (int64_t)most;
+}
+
+/* A power of two near the largest product of two derivatives. */
+static int exponent_of(const ws_run *r)
+{
+    const ws_net_spec *s = &r->net->spec;
+    double z = fmax(1, s->phi->smooth ? r->spread * r->spread : 1), x = fmax(1, s->x_scale);
+
+    return ilogb(s->scale * s->scale * x * x * z);
+}
 
 static ws_err power_alloc(power *w, const ws_run *r)
 {
@@ -33,6 +57,8 @@ static ws_err power_alloc(power *w, const ws_run *r)
         (err = ws_alloc(&w->jv, w->entries, sizeof *w->jv, "power iteration")) ||
         (err = ws_alloc(&w->row, r->ds->d, sizeof *w->row, "power iteration")) ||
         (err = ws_alloc(&w->rowf, r->ds->d, sizeof *w->rowf, "power iteration")) ||
+        (err = ws_alloc(&w->row_ids, w->n, sizeof *w->row_ids, "power iteration")) ||
+        (err = ws_alloc(&w->q, w->n, sizeof *w->q, "power iteration")) ||
         (err = ws_alloc(&w->da, r->targets.c, sizeof *w->da, "power iteration")))
         return err;
     return ws_grow(&w->coef, &w->coef_room, w->n, sizeof *w->coef, "power iteration");
@@ -46,17 +72,25 @@ static void power_free(power *w)
     ws_free(&w->rowf);
     ws_free(&w->da);
     ws_free(&w->coef);
+    ws_free(&w->row_ids);
+    ws_free(&w->q);
 }
 
-static void add_exact(int64_t *hi, int64_t *lo, double v, int exponent)
+/* Add v to an exact sum. */
+static ws_err add_exact(int64_t *hi, int64_t *lo, double v, int exponent)
 {
-    ws_exact_limbs e = ws_exact_split(v, exponent);
+    ws_exact_limbs e;
 
+    if (!(fabs(v) <= ldexp(1, exponent + 29)))
+        return ws_fail(WS_ERR_DIVERGED, "--rate auto cannot be found for data of this size: give "
+                                        "--rate, or --prepare unit");
+    e = ws_exact_split(v, exponent);
     *hi += e.hi;
     *lo += e.lo;
+    return WS_OK;
 }
 
-/* Row i of hits: its share of J J^T v, exactly, in units of 2^0. */
+/* Row i of hits: its share of J J^T v. */
 static ws_err row_product(const ws_run *r, power *w, int64_t i, int64_t *hi, int64_t *lo)
 {
     const ws_net *net = r->net;
@@ -69,27 +103,25 @@ static ws_err row_product(const ws_run *r, power *w, int64_t i, int64_t *hi, int
     ws_net_row_coef(net, h, i, w->v, w->coef);
     memset(w->row, 0, (size_t)s->d * sizeof *w->row);
     for (int64_t p = 0; p < n; p++) {
-        ws_axpy_sample(w->row, w->coef[p], &r->ds->all, w->ids[h->pos[first + p]]);
+        w->row_ids[p] = w->ids[h->pos[first + p]];
+        ws_axpy_sample(w->row, w->coef[p], &r->ds->all, w->row_ids[p]);
         db += s->train_bias ? (double)w->coef[p] : 0;
     }
     for (int64_t j = 0; j < s->d; j++) w->rowf[j] = (float)w->row[j];
     if (s->train_output) ws_net_row_output_grad(net, h, i, w->v, w->da);
 
     /* J applied to it. */
+    ws_dot_many(w->rowf, &r->ds->all, w->row_ids, n, w->q);
     for (int64_t p = 0; p < n; p++) {
-        int64_t pos = h->pos[first + p];
-        double z = h->z[first + p], q, dz;
+        int64_t at = h->pos[first + p] * s->c;
+        double z = h->z[first + p];
+        double dz = s->scale * s->phi->slope(z, s->threshold) * (w->q[p] + db);
 
-        ws_dot_many(w->rowf, &r->ds->all, &w->ids[pos], 1, &q);
-        dz = s->scale * s->phi->slope(z, s->threshold) * (q + db);
         for (int32_t c = 0; c < s->c; c++) {
             double t = (double)net->a[neuron * s->c + c] * dz;
+            ws_err err;
             if (s->train_output) t += s->scale * s->phi->value(z, s->threshold) * w->da[c];
-            if (!(fabs(t) < 1e6))
-                return ws_fail(WS_ERR_DIVERGED,
-                               "--rate auto cannot be found for data of this size: give --rate, or "
-                               "--prepare unit");
-            add_exact(hi + pos * s->c + c, lo + pos * s->c + c, t, 0);
+            if ((err = add_exact(hi + at + c, lo + at + c, t, w->exponent))) return err;
         }
     }
     return WS_OK;
@@ -107,7 +139,7 @@ static ws_err product(ws_run *r, power *w)
     }
     if ((err = ws_meeting_hold(&r->meet, r->comm, err, w->entries, 0))) return err;
     for (int64_t e = 0; e < w->entries; e++)
-        w->jv[e] = ws_exact_value(r->meet.hi[e], r->meet.lo[e], 0);
+        w->jv[e] = ws_exact_value(r->meet.hi[e], r->meet.lo[e], w->exponent);
     return WS_OK;
 }
 
@@ -125,15 +157,15 @@ static ws_err largest_row(ws_run *r, const power *w, double *largest)
             double value = s->phi->value(h->z[p], s->threshold);
             double t = s->scale * s->scale *
                        (slope * slope * (x * x + s->train_bias) + s->train_output * value * value);
-            add_exact(r->meet.hi + h->pos[p], r->meet.lo + h->pos[p], t, 0);
+            if (!err)
+                err = add_exact(r->meet.hi + h->pos[p], r->meet.lo + h->pos[p], t, w->exponent);
         }
-        if (i % WS_EXACT_ADDS == WS_EXACT_ADDS - 1)
-            ws_exact_carry(r->meet.hi, r->meet.lo, w->n);
+        if (i % WS_EXACT_ADDS == WS_EXACT_ADDS - 1) ws_exact_carry(r->meet.hi, r->meet.lo, w->n);
     }
     if ((err = ws_meeting_hold(&r->meet, r->comm, err, w->n, 0))) return err;
     *largest = 0;
     for (int64_t i = 0; i < w->n; i++)
-        *largest = fmax(*largest, ws_exact_value(r->meet.hi[i], r->meet.lo[i], 0));
+        *largest = fmax(*largest, ws_exact_value(r->meet.hi[i], r->meet.lo[i], w->exponent));
     return WS_OK;
 }
 
@@ -174,7 +206,8 @@ static ws_err measure(ws_run *r, power *w, double *lambda, double *largest)
     ws_key key = {(uint64_t)r->opt.seed, WS_STREAM_POWER, 1};
     ws_err err = WS_OK;
 
-    w->n = r->ds->n < SAMPLE ? r->ds->n : SAMPLE;
+    w->n = sample_size(r);
+    w->exponent = exponent_of(r);
     ws_random_permutation(&key, 0, r->ds->n, r->order);
     r->order_epoch = -1; /* the order of the first epoch is drawn when it begins */
     w->ids = r->order;
@@ -206,7 +239,7 @@ ws_err ws_run_rate(ws_run *r)
     power_free(&w);
     if (err) return err;
     r->counted = ws_index_count(r->ix);
-    r->lambda = r->loss->curvature * lambda / (double)(r->ds->n < SAMPLE ? r->ds->n : SAMPLE);
+    r->lambda = r->loss->curvature * lambda / (double)sample_size(r);
     l = gd ? r->lambda : r->lambda + r->loss->curvature * largest / (double)r->batch;
     l += o->ridge;
     if (!(l > 0))

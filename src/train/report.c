@@ -86,8 +86,7 @@ static ws_err put_step(ws_run *r)
     ws_metrics_real(m, "accuracy", r->step_correct < 0 ? NAN : (double)r->step_correct / n);
     ws_metrics_real(m, "seconds", run_seconds(r, ws_seconds()));
     ws_metrics_real(m, "active_mean", (double)t->count[COUNT_ACTIVE] / n);
-    ws_metrics_real(m, "union_fraction",
-                    (double)t->count[COUNT_UNION] / (double)r->net->spec.m);
+    ws_metrics_real(m, "union_fraction", (double)t->count[COUNT_UNION] / (double)r->net->spec.m);
     ws_metrics_real(m, "flips", r->per_epoch == 1 ? (double)t->count[COUNT_FLIPS] : NAN);
     ws_metrics_real(m, "candidates_mean", (double)t->count[COUNT_CANDIDATES] / n);
     ws_metrics_int(m, "inner_products", t->count[COUNT_PRODUCTS]);
@@ -161,9 +160,10 @@ ws_err ws_report_end(ws_run *r, const char *status)
     ws_metrics_text(m, "status", status);
     ws_metrics_int(m, "step", r->step);
     ws_metrics_real(m, "loss", r->step > 0 ? r->step_loss : NAN);
-    ws_metrics_real(m, "accuracy", r->epoch_samples > 0 && r->epoch_correct >= 0
-                                       ? (double)r->epoch_correct / (double)r->epoch_samples
-                                       : NAN);
+    ws_metrics_real(m, "accuracy",
+                    r->epoch_samples > 0 && r->epoch_correct >= 0
+                        ? (double)r->epoch_correct / (double)r->epoch_samples
+                        : NAN);
     ws_metrics_real(m, "test_accuracy", r->test_accuracy);
     ws_metrics_real(m, "test_loss", r->test_loss);
     ws_metrics_real(m, "test_rmse", r->test_rmse);

@@ -16,8 +16,7 @@ static ws_err get_option(ws_ckpt *c, const ws_opt *row, ws_train_options *o)
     int64_t v = 0;
     ws_err err;
 
-    if (row->type == WS_OPT_STR)
-        return ws_ckpt_get_text(c, "/options", row->name, at, WS_OPT_TEXT);
+    if (row->type == WS_OPT_STR) return ws_ckpt_get_text(c, "/options", row->name, at, WS_OPT_TEXT);
     if (row->type == WS_OPT_REAL) return ws_ckpt_get_real(c, "/options", row->name, at);
     err = ws_ckpt_get_int(c, "/options", row->name, &v);
     if (row->type == WS_OPT_INT)
@@ -38,14 +37,14 @@ static ws_err must_agree(const ws_opt *row, const ws_train_options *given,
     ws_option_text(row, stored, was, sizeof was);
     if (strcmp(now, was) == 0 || strcmp(now, "auto") == 0) return WS_OK;
     return ws_fail(WS_ERR_USAGE,
-                   "--%s %s cannot be changed on resume: the run was started with --%s %s", row->name,
-                   now, row->name, was);
+                   "--%s %s cannot be changed on resume: the run was started with --%s %s",
+                   row->name, now, row->name, was);
 }
 
 static size_t field_size(const ws_opt *row)
 {
-    return row->type == WS_OPT_STR   ? WS_OPT_TEXT
-           : row->type == WS_OPT_INT ? sizeof(int64_t)
+    return row->type == WS_OPT_STR    ? WS_OPT_TEXT
+           : row->type == WS_OPT_INT  ? sizeof(int64_t)
            : row->type == WS_OPT_REAL ? sizeof(double)
                                       : sizeof(int);
 }
@@ -88,8 +87,8 @@ ws_err ws_resume_options(ws_ckpt *c, ws_train_options *o, const ws_opt_given *gi
 }
 
 /* Collective: an optional small vector; *v stays NULL if the file has none. */
-static ws_err get_vector(ws_ckpt *c, const ws_comm *comm, const char *path, ws_type type,
-                         int64_t n, void *v)
+static ws_err get_vector(ws_ckpt *c, const ws_comm *comm, const char *path, ws_type type, int64_t n,
+                         void *v)
 {
     void *p = NULL;
     ws_err err;

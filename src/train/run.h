@@ -55,48 +55,48 @@ typedef struct ws_run {
     ws_index *ix;
     const char *index_kind;
     char index_reason[200];
-    double spread;          /* standard deviation of z at the start */
-    double rate;            /* first step's */
-    double lambda;          /* largest eigenvalue behind --rate auto; NaN if a rate was given */
+    double spread; /* standard deviation of z at the start */
+    double rate;   /* first step's */
+    double lambda; /* largest eigenvalue behind --rate auto; NaN if a rate was given */
     int64_t batch, per_epoch, total; /* samples a step, steps an epoch, steps in all */
 
-    int64_t step;           /* steps done; epoch and position follow from it */
-    int64_t order_epoch;    /* the epoch that order is of; -1: none yet */
-    int64_t *order;         /* [n] order of the samples in this epoch */
-    int64_t *test;          /* [n_test] n, n + 1, ... */
+    int64_t step;        /* steps done; epoch and position follow from it */
+    int64_t order_epoch; /* the epoch that order is of; -1: none yet */
+    int64_t *order;      /* [n] order of the samples in this epoch */
+    int64_t *test;       /* [n_test] n, n + 1, ... */
 
     ws_hits hits;
     ws_meeting meet;
-    double *out, *grad;     /* [room x c] */
-    int64_t room;           /* samples out and grad have room for */
+    double *out, *grad; /* [room x c] */
+    int64_t room;       /* samples out and grad have room for */
     ws_err pending;
     ws_index_counts counted;
     struct {
         int64_t rows, n, row_capacity, first_capacity, capacity;
         int64_t *row, *first;
         int32_t *pos;
-    } before;               /* full batch: who fired in the step before */
-    int64_t dead;           /* samples of epoch 0 on which nothing fired */
-    int stop, save;         /* what the last meeting said */
+    } before;       /* full batch: who fired in the step before */
+    int64_t dead;   /* samples of epoch 0 on which nothing fired */
+    int stop, save; /* what the last meeting said */
 
-    double step_loss;       /* last batch, penalty included */
+    double step_loss; /* last batch, penalty included */
     int64_t step_correct, step_samples;
-    double epoch_loss;      /* sums over the running epoch */
+    double epoch_loss; /* sums over the running epoch */
     int64_t epoch_samples, epoch_correct;
     double test_loss, test_accuracy, test_rmse;
-    int64_t tested_at;      /* step of the last test; -1 never */
-    double *history;        /* [<= HISTORY] loss every `stride` steps */
+    int64_t tested_at; /* step of the last test; -1 never */
+    double *history;   /* [<= HISTORY] loss every `stride` steps */
     int64_t history_n, history_stride;
 
     ws_tally tally;
-    double seconds_before;  /* of earlier runs this one resumes */
+    double seconds_before; /* of earlier runs this one resumes */
     double started;
-    ws_metrics *metrics;    /* rank 0 */
+    ws_metrics *metrics; /* rank 0 */
     ws_progress progress;
-    double saved_at;        /* clock of the last checkpoint */
+    double saved_at; /* clock of the last checkpoint */
     int64_t saved_step;
-    int64_t save_steps;     /* --checkpoint-every N; 0: by seconds */
-    double save_seconds;    /* --checkpoint-every Ns; 0: by steps */
+    int64_t save_steps;  /* --checkpoint-every N; 0: by seconds */
+    double save_seconds; /* --checkpoint-every Ns; 0: by steps */
 } ws_run;
 
 static inline int64_t run_epoch(const ws_run *r)

@@ -26,9 +26,9 @@ static ws_err put_options(ws_ckpt_writer *w, const ws_train_options *o)
         else if (row->type == WS_OPT_REAL)
             err = ws_ckpt_put_real(w, "/options", row->name, *(const double *)at);
         else
-            err = ws_ckpt_put_int(w, "/options", row->name,
-                                  row->type == WS_OPT_INT ? *(const int64_t *)at
-                                                          : *(const int *)at);
+            err =
+                ws_ckpt_put_int(w, "/options", row->name,
+                                row->type == WS_OPT_INT ? *(const int64_t *)at : *(const int *)at);
     }
     return err;
 }

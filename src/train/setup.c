@@ -33,10 +33,10 @@ static ws_err resolve_loss(ws_run *r)
     int32_t c;
 
     if (strcmp(o->loss, "auto") == 0) {
-        const char *word = classes > 2                                   ? "softmax"
-                           : classes == 2                                ? "logistic"
+        const char *word = classes > 2                                     ? "softmax"
+                           : classes == 2                                  ? "logistic"
                            : strcmp(ws_dataset_kind(r->ds), "labels") == 0 ? "logistic"
-                                                                         : "squared";
+                                                                           : "squared";
         snprintf(o->loss, sizeof o->loss, "%s", word);
     }
     if (classes == 1)
@@ -80,8 +80,7 @@ static ws_err resolve_saving(ws_run *r)
     double v = strtod(text, &end);
     int seconds = end != text && strcmp(end, "s") == 0;
 
-    if (end == text || (*end && !seconds) || !(v >= 0) || v > 1e15 ||
-        (!seconds && v != floor(v)))
+    if (end == text || (*end && !seconds) || !(v >= 0) || v > 1e15 || (!seconds && v != floor(v)))
         return ws_fail(WS_ERR_USAGE,
                        "--checkpoint-every %s is not valid: give steps, as in 100, or seconds, as "
                        "in 600s",

@@ -15,7 +15,6 @@
 #include "wingspan/core/hash.h"
 #include "wingspan/core/random.h"
 
-
 static volatile sig_atomic_t stop_flag;
 
 void ws_train_request_stop(void)
@@ -111,8 +110,8 @@ static void fill_counts(ws_run *r, int64_t flips, int64_t *count)
     count[COUNT_FLIPS] = flips;
     count[COUNT_MEMORY] = ws_alloc_bytes();
     count[COUNT_STOP] = stop_flag != 0;
-    count[COUNT_SAVE] = r->comm->rank == 0 && r->save_seconds > 0 &&
-                        ws_seconds() - r->saved_at >= r->save_seconds;
+    count[COUNT_SAVE] =
+        r->comm->rank == 0 && r->save_seconds > 0 && ws_seconds() - r->saved_at >= r->save_seconds;
     r->counted = now;
 }
 
@@ -126,8 +125,7 @@ static void fill_fired(const ws_hits *h, int64_t *fired)
 static ws_err local_share(ws_run *r, const int64_t *ids, int64_t n, int64_t k)
 {
     int64_t entries = n * r->targets.c, flips = 0;
-    ws_query q = {
-        .kind = WS_QUERY_SAMPLE, .n = n, .ids = ids, .threshold = r->net->spec.threshold};
+    ws_query q = {.kind = WS_QUERY_SAMPLE, .n = n, .ids = ids, .threshold = r->net->spec.threshold};
     double t0 = ws_seconds(), t1;
     ws_exact_limbs penalty = ws_optim_penalty(r->optim);
     ws_err err;
@@ -172,15 +170,15 @@ static ws_err update(ws_run *r, const int64_t *ids)
 {
     ws_moves moves = {0};
     double t0 = ws_seconds(), t1;
-    ws_err err = ws_optim_step(r->optim, &r->hits, &r->ds->all, ids, r->grad,
-                               ws_schedule_rate(&(ws_schedule){.name = r->opt.schedule,
-                                                               .rate = r->rate,
-                                                               .total = r->total,
-                                                               .every = r->opt.rate_every *
-                                                                        r->per_epoch,
-                                                               .factor = r->opt.rate_factor},
-                                                r->step),
-                               &moves);
+    ws_err err =
+        ws_optim_step(r->optim, &r->hits, &r->ds->all, ids, r->grad,
+                      ws_schedule_rate(&(ws_schedule){.name = r->opt.schedule,
+                                                      .rate = r->rate,
+                                                      .total = r->total,
+                                                      .every = r->opt.rate_every * r->per_epoch,
+                                                      .factor = r->opt.rate_factor},
+                                       r->step),
+                      &moves);
 
     r->tally.update += (t1 = ws_seconds()) - t0;
     if (!err) err = ws_index_update(r->ix, &moves);

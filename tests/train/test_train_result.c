@@ -25,8 +25,8 @@ static void the_predictor_gives_the_outputs_of_the_run(void **state)
     ws_score score;
 
     (void)state;
-    assert_all(train_on(&world, "data=classes.h5 width=1001 batch=8 epochs=3", "run.h5",
-                        &result) == WS_OK);
+    assert_all(train_on(&world, "data=classes.h5 width=1001 batch=8 epochs=3", "run.h5", &result) ==
+               WS_OK);
     assert_all(ws_predictor_open(&world, "run.h5", &p) == WS_OK);
     assert_all(ws_predictor_run(p, "classes.h5", "test", "pred.h5", &score) == WS_OK);
     assert_true(score.n == N_TEST && score.accuracy == result.test_accuracy);

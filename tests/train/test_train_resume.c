@@ -83,8 +83,8 @@ static void resume_auto_starts_fresh_only_if_there_is_nothing(void **state)
     }
     MPI_Barrier(world.mpi);
     assert_all(train_on(&world, words, "auto.h5", &result) == WS_OK);
-    assert_all(
-        train_on(&world, "data=classes.h5 resume=auto steps=6", "auto.h5", &result) == WS_OK);
+    assert_all(train_on(&world, "data=classes.h5 resume=auto steps=6", "auto.h5", &result) ==
+               WS_OK);
     assert_int_equal(result.step, 6);
 }
 
@@ -98,9 +98,9 @@ static void a_request_on_one_rank_stops_all_at_the_same_step(void **state)
     err = train_on(&world, "data=classes.h5 width=203 batch=8 rate=0.4 shift=0.7 steps=20",
                    "part.h5", &result);
     assert_all(err == WS_ERR_STOPPED && result.stopped && result.step == 1);
-    assert_int_equal(run_on(world.size, "resume=part.h5", "part.h5"),
-                     run_on(1, "data=classes.h5 width=203 batch=8 rate=0.4 shift=0.7 steps=20",
-                            "whole.h5"));
+    assert_int_equal(
+        run_on(world.size, "resume=part.h5", "part.h5"),
+        run_on(1, "data=classes.h5 width=203 batch=8 rate=0.4 shift=0.7 steps=20", "whole.h5"));
 }
 
 static const struct CMUnitTest tests[] = {

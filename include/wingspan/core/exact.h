@@ -42,7 +42,7 @@ typedef struct ws_meeting {
     int64_t *count; /* [k] */
     int64_t *words; /* [2 n + k + 2]; owned */
     int64_t capacity;
-    uint64_t hash;  /* of what every rank should hold alike; checked in the next meeting */
+    uint64_t hash;           /* of what every rank should hold alike; checked in the next meeting */
     int64_t bytes, meetings; /* sent by this rank so far; meetings so far */
 } ws_meeting;
 

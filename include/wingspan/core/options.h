@@ -12,23 +12,23 @@
 #include "wingspan/core/err.h"
 
 typedef enum ws_opt_type {
-    WS_OPT_STR,  /* char[WS_OPT_TEXT]; range: "a|b|c" lists the words, "" is any text */
-    WS_OPT_INT,  /* int64_t; range "[lo,hi]" with ( or ) for open ends; 2^20, 64k, 1e6 are understood */
+    WS_OPT_STR, /* char[WS_OPT_TEXT]; range: "a|b|c" lists the words, "" is any text */
+    WS_OPT_INT, /* int64_t; range "[lo,hi]" with ( or ) for open ends; 2^20, 64k, 1e6 are understood */
     WS_OPT_REAL, /* double; range as INT; "inf" for no bound.  Range "auto|(0,inf)": the word auto is NaN */
-    WS_OPT_FLAG  /* int, 0 or 1; given as --name or --name=yes|no */
+    WS_OPT_FLAG /* int, 0 or 1; given as --name or --name=yes|no */
 } ws_opt_type;
 
 enum { WS_OPT_TEXT = 1024 };
 
 typedef struct ws_opt {
-    const char *name;       /* without dashes */
+    const char *name; /* without dashes */
     ws_opt_type type;
-    size_t field;           /* offsetof */
-    const char *standard;   /* default as text; NULL: required */
+    size_t field;         /* offsetof */
+    const char *standard; /* default as text; NULL: required */
     const char *range;
-    const char *group;      /* heading in --help */
-    const char *help;       /* one line, at most 90 characters */
-    int run;                /* 1: belongs to a run and may change on resume (limits, files, logging) */
+    const char *group; /* heading in --help */
+    const char *help;  /* one line, at most 90 characters */
+    int run;           /* 1: belongs to a run and may change on resume (limits, files, logging) */
 } ws_opt;
 
 /* Which options were given, and where: [rows] 0 default, 1 config file, 2 command line. */

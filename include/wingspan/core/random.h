@@ -10,12 +10,12 @@
 
 /* What a draw is for; two streams never share a number. */
 typedef enum ws_stream {
-    WS_STREAM_WEIGHT = 1, /* first-layer rows */
-    WS_STREAM_SIGN = 2,   /* output weights */
+    WS_STREAM_WEIGHT = 1,  /* first-layer rows */
+    WS_STREAM_SIGN = 2,    /* output weights */
     WS_STREAM_SHUFFLE = 3, /* order of the samples in an epoch; id = epoch */
-    WS_STREAM_POWER = 4,  /* start vector of power iterations */
-    WS_STREAM_VERIFY = 5, /* which queries are checked */
-    WS_STREAM_TEST = 6    /* free for tests and benches */
+    WS_STREAM_POWER = 4,   /* start vector of power iterations */
+    WS_STREAM_VERIFY = 5,  /* which queries are checked */
+    WS_STREAM_TEST = 6     /* free for tests and benches */
 } ws_stream;
 
 typedef struct ws_key {

@@ -9,11 +9,11 @@
 
 typedef struct ws_samples {
     int64_t n, d;
-    const float *x;      /* [n x d] row-major, or NULL if sparse */
-    const int64_t *ptr;  /* [n + 1] sparse: where sample i starts in col and val */
-    const int32_t *col;  /* [ptr[n]] ascending in each sample, 0 <= col < d */
-    const float *val;    /* [ptr[n]] */
-    const double *norm;  /* [n] ||x_i|| rounded up, or NULL if not known */
+    const float *x;     /* [n x d] row-major, or NULL if sparse */
+    const int64_t *ptr; /* [n + 1] sparse: where sample i starts in col and val */
+    const int32_t *col; /* [ptr[n]] ascending in each sample, 0 <= col < d */
+    const float *val;   /* [ptr[n]] */
+    const double *norm; /* [n] ||x_i|| rounded up, or NULL if not known */
 } ws_samples;
 
 /** An upper bound of ||x_i||: norm[i] where known, else computed.  Not collective. */

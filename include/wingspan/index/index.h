@@ -38,24 +38,24 @@ typedef enum ws_query_kind { WS_QUERY_SAMPLE, WS_QUERY_NEAR, WS_QUERY_ANY } ws_q
 
 typedef struct ws_query {
     ws_query_kind kind;
-    int64_t n;             /* samples asked about: positions 0..n-1 */
-    const int64_t *ids;    /* [n] SAMPLE, NEAR: the registered sample (distinct for SAMPLE) */
-    const ws_samples *x;   /* NEAR, ANY: the points themselves, x->n == n */
-    const double *radius;  /* [n] NEAR: ||x - registered sample|| <= radius */
-    double threshold;      /* fired means z > threshold */
-    const uint8_t *mask;   /* [neurons here] 0 leaves a neuron out; NULL: all take part */
+    int64_t n;            /* samples asked about: positions 0..n-1 */
+    const int64_t *ids;   /* [n] SAMPLE, NEAR: the registered sample (distinct for SAMPLE) */
+    const ws_samples *x;  /* NEAR, ANY: the points themselves, x->n == n */
+    const double *radius; /* [n] NEAR: ||x - registered sample|| <= radius */
+    double threshold;     /* fired means z > threshold */
+    const uint8_t *mask;  /* [neurons here] 0 leaves a neuron out; NULL: all take part */
 } ws_query;
 
 /* The answer in neuron order: row i is local neuron row[i], fired by the samples at positions
  * pos[first[i]] .. pos[first[i+1]-1], ascending.  Rows with no hit are absent.  Reused from
  * query to query; memory grows and is kept. */
 typedef struct ws_hits {
-    int64_t rows, n;  /* neurons that fire on something; pairs */
-    int64_t *row;     /* [rows] ascending */
-    int64_t *first;   /* [rows + 1] */
-    int32_t *pos;     /* [n] */
-    double *z;        /* [n] exact pre-activation, bias included */
-    float *note;      /* [n] for the index itself: hand it back in ws_moves unchanged */
+    int64_t rows, n; /* neurons that fire on something; pairs */
+    int64_t *row;    /* [rows] ascending */
+    int64_t *first;  /* [rows + 1] */
+    int32_t *pos;    /* [n] */
+    double *z;       /* [n] exact pre-activation, bias included */
+    float *note;     /* [n] for the index itself: hand it back in ws_moves unchanged */
     int64_t row_capacity, capacity;
 } ws_hits;
 
@@ -148,14 +148,14 @@ void ws_hits_free(ws_hits *h);
 /* ---- choosing and planning ---- */
 
 typedef struct ws_index_plan {
-    int64_t n, d;          /* neurons on the largest shard, row length */
-    int64_t registered;    /* samples */
-    int64_t batch;         /* samples a query */
-    double active;         /* expected fraction fired: Q(shift) */
-    double spread;         /* standard deviation of z at the start */
+    int64_t n, d;       /* neurons on the largest shard, row length */
+    int64_t registered; /* samples */
+    int64_t batch;      /* samples a query */
+    double active;      /* expected fraction fired: Q(shift) */
+    double spread;      /* standard deviation of z at the start */
     double threshold;
-    double memory;         /* bytes the index may use on this rank */
-    int smooth;            /* the activation uses every neuron */
+    double memory; /* bytes the index may use on this rank */
+    int smooth;    /* the activation uses every neuron */
     ws_index_options opt;
 } ws_index_plan;
 

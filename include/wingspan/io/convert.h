@@ -7,10 +7,10 @@
 #include "wingspan/core/err.h"
 
 typedef struct ws_convert_options {
-    const char *format;     /* "idx", "libsvm", "csv" or "auto": by content and name */
-    const char *input;      /* the file; idx: the images */
-    const char *labels;     /* idx: the labels file, or NULL */
-    const char *test;       /* optional second file: the test set */
+    const char *format; /* "idx", "libsvm", "csv" or "auto": by content and name */
+    const char *input;  /* the file; idx: the images */
+    const char *labels; /* idx: the labels file, or NULL */
+    const char *test;   /* optional second file: the test set */
     const char *test_labels;
     const char *label_column; /* csv: name (with a header), number from 0, "last" or "none" */
     const char *header;       /* csv: "yes", "no", "auto" */

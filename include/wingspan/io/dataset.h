@@ -14,9 +14,9 @@
 
 typedef enum ws_prepare {
     WS_PREPARE_NONE,
-    WS_PREPARE_UNIT,          /* scale each sample to unit norm */
-    WS_PREPARE_CENTER_UNIT,   /* subtract the training mean, then unit */
-    WS_PREPARE_STANDARD_UNIT  /* also divide columns by their deviation (constant ones by 1) */
+    WS_PREPARE_UNIT,         /* scale each sample to unit norm */
+    WS_PREPARE_CENTER_UNIT,  /* subtract the training mean, then unit */
+    WS_PREPARE_STANDARD_UNIT /* also divide columns by their deviation (constant ones by 1) */
 } ws_prepare;
 
 /* What preparation did, so that prediction repeats it: stored in the checkpoint. */
@@ -55,9 +55,10 @@ typedef struct ws_dataset {
 
 typedef struct ws_dataset_options {
     ws_prepare prepare;
-    const ws_preparation *stored; /* use this preparation instead of computing one (eval, predict) */
-    int need_y;                   /* fail without labels */
-    int only_shape;               /* --dry-run: read shapes, labels and norms' statistics, keep no x */
+    const ws_preparation
+        *stored;    /* use this preparation instead of computing one (eval, predict) */
+    int need_y;     /* fail without labels */
+    int only_shape; /* --dry-run: read shapes, labels and norms' statistics, keep no x */
 } ws_dataset_options;
 
 /** Load and prepare a data set.

@@ -4,7 +4,7 @@
 
 typedef struct ws_activation {
     const char *name;
-    int smooth;  /* 1: every neuron takes part, the index is "all"; 0: fires when z > threshold */
+    int smooth; /* 1: every neuron takes part, the index is "all"; 0: fires when z > threshold */
     double (*value)(double z, double threshold);
     double (*slope)(double z, double threshold);
     /* value(z) by E[value(N(0,1))^2], so that --output-scale active keeps outputs of order one:

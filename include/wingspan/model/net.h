@@ -12,39 +12,39 @@
 #include <stdint.h>
 
 #include "wingspan/core/err.h"
-#include "wingspan/core/layout.h"
 #include "wingspan/core/exact.h"
+#include "wingspan/core/layout.h"
 #include "wingspan/index/index.h"
 #include "wingspan/model/activation.h"
 
 typedef enum ws_init { WS_INIT_GAUSSIAN, WS_INIT_COUPLED } ws_init;
 
 typedef struct ws_net_spec {
-    int64_t m, d;           /* neurons over all ranks, input length */
-    int32_t c;              /* outputs */
+    int64_t m, d; /* neurons over all ranks, input length */
+    int32_t c;    /* outputs */
     const ws_activation *phi;
-    double threshold;       /* the shift in units of z: shift x init_scale x rms ||x|| */
-    double scale;           /* s_m */
-    double init_scale;      /* standard deviation of the first weights */
-    double x_scale;         /* an upper bound of ||x_i|| over the data (1 for unit samples) */
+    double threshold;  /* the shift in units of z: shift x init_scale x rms ||x|| */
+    double scale;      /* s_m */
+    double init_scale; /* standard deviation of the first weights */
+    double x_scale;    /* an upper bound of ||x_i|| over the data (1 for unit samples) */
     ws_init init;
     uint64_t seed;
     int train_bias, train_output; /* 0 or 1 */
-    int keep_start;         /* keep w(0), b(0), a(0) for ridge */
+    int keep_start;               /* keep w(0), b(0), a(0) for ridge */
 } ws_net_spec;
 
 typedef struct ws_net {
     ws_net_spec spec;
-    const ws_comm *comm;    /* borrowed */
+    const ws_comm *comm; /* borrowed */
     ws_layout layout;
-    int64_t first, n;       /* global id of the first neuron here; neurons here */
-    float *w;               /* [n x d] */
-    float *b;               /* [n] */
-    float *a;               /* [n x c]; +-1 unless trained */
-    float *w0, *b0, *a0;    /* start values if keep_start, else NULL */
-    uint8_t *touched;       /* [n] 1 if the neuron has moved since the start */
-    int exponent;           /* scale of the exact sums: 2^exponent */
-    double limit;           /* a contribution beyond it ends the run as diverged */
+    int64_t first, n;    /* global id of the first neuron here; neurons here */
+    float *w;            /* [n x d] */
+    float *b;            /* [n] */
+    float *a;            /* [n x c]; +-1 unless trained */
+    float *w0, *b0, *a0; /* start values if keep_start, else NULL */
+    uint8_t *touched;    /* [n] 1 if the neuron has moved since the start */
+    int exponent;        /* scale of the exact sums: 2^exponent */
+    double limit;        /* a contribution beyond it ends the run as diverged */
 } ws_net;
 
 /** Create this rank's shard at its initial values.

@@ -15,11 +15,11 @@
 typedef struct ws_optim ws_optim;
 
 typedef struct ws_optim_spec {
-    const char *name;     /* "gd", "sgd", "adam" */
-    double momentum;      /* sgd: v = momentum v + g; w -= rate v */
-    double weight_decay;  /* sgd, adam: adds decay x w to the gradient (adam: decoupled) */
+    const char *name;             /* "gd", "sgd", "adam" */
+    double momentum;              /* sgd: v = momentum v + g; w -= rate v */
+    double weight_decay;          /* sgd, adam: adds decay x w to the gradient (adam: decoupled) */
     double beta1, beta2, epsilon; /* adam; moments are bias-corrected by the neuron's own count */
-    double ridge;         /* penalty ridge/2 ||theta - theta(0)||^2 on every trained parameter */
+    double ridge; /* penalty ridge/2 ||theta - theta(0)||^2 on every trained parameter */
 } ws_optim_spec;
 
 /** Create optimiser state for a shard.
@@ -61,7 +61,7 @@ typedef struct ws_optim_array {
     const char *name; /* "momentum_w", "moment1_w", "count", ... */
     int type;         /* 0 float32, 1 int64 */
     int64_t cols;
-    void *data;       /* [n x cols], owned by the optimiser; may be written on restart */
+    void *data; /* [n x cols], owned by the optimiser; may be written on restart */
 } ws_optim_array;
 
 /** The state arrays; *count of them.  Not collective.  After writing to them (and to the net)
@@ -71,10 +71,10 @@ ws_err ws_optim_restored(ws_optim *o);
 
 /* ---- schedules ---- */
 typedef struct ws_schedule {
-    const char *name;     /* "constant", "step", "cosine" */
-    double rate;          /* at the start */
-    int64_t total;        /* steps of the whole run, for cosine */
-    int64_t every;        /* step: multiply by factor every so many steps */
+    const char *name; /* "constant", "step", "cosine" */
+    double rate;      /* at the start */
+    int64_t total;    /* steps of the whole run, for cosine */
+    int64_t every;    /* step: multiply by factor every so many steps */
     double factor;
 } ws_schedule;
 

@@ -21,18 +21,18 @@ typedef struct ws_train_options {
     char optimizer[WS_OPT_TEXT], schedule[WS_OPT_TEXT];
     double rate; /* NaN: auto */
     double momentum, weight_decay, beta1, beta2, epsilon, ridge, rate_factor;
-    int64_t rate_every; /* epochs */
-    int64_t batch;      /* 0: all */
+    int64_t rate_every;    /* epochs */
+    int64_t batch;         /* 0: all */
     int64_t epochs, steps; /* 0: no such limit */
-    double target_loss; /* NaN: none */
+    double target_loss;    /* NaN: none */
     char index[WS_OPT_TEXT];
-    double slack;       /* NaN: auto */
+    double slack; /* NaN: auto */
     int64_t seed;
     char checkpoint[WS_OPT_TEXT], checkpoint_every[WS_OPT_TEXT], resume[WS_OPT_TEXT];
     double checkpoint_dense; /* bytes */
     int64_t keep;
     char metrics[WS_OPT_TEXT];
-    int64_t log_every;  /* 0: auto */
+    int64_t log_every; /* 0: auto */
     char config[WS_OPT_TEXT];
     int dry_run, quiet;
 } ws_train_options;
@@ -44,7 +44,7 @@ typedef struct ws_train_result {
     double loss, accuracy, test_accuracy; /* NaN where it has no meaning */
     double test_rmse;                     /* float targets, in the user's units; NaN otherwise */
     double seconds;
-    int stopped;                          /* a signal ended it, after a checkpoint if one was asked for */
+    int stopped; /* a signal ended it, after a checkpoint if one was asked for */
 } ws_train_result;
 
 /** Train, or resume, as the options say.

@@ -1,0 +1,66 @@
+# ws_add_test(<name> <source>... [RANKS 1 2 3 4] [TIMEOUT 30] [LABELS ...] [LIBS ...] [ROOM index])
+#
+# One executable, one ctest per rank count, named <name>.np<k>, each in an empty folder of its own.
+# ROOM puts that room's private headers on the include path.
+#
+# ws_add_script_test(<name> <script> [TIMEOUT 120] [LABELS ...] [SLOW])
+#
+# A bash script with WINGSPAN (the program), MPIRUN (with its flags) and SOURCE (this tree) set;
+# it runs in an empty folder, and exit 77 says that it was skipped.
+set(WS_MPIRUN ${MPIEXEC_EXECUTABLE} --oversubscribe --bind-to none)
+set(WS_TEST_ENV OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+  OMPI_MCA_btl_vader_single_copy_mechanism=none OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
+  ASAN_OPTIONS=detect_leaks=0)
+
+function(ws_test_label out)
+  get_filename_component(room ${CMAKE_CURRENT_SOURCE_DIR} NAME)
+  set(${out} ${room} PARENT_SCOPE)
+endfunction()
+
+function(ws_add_test name)
+  cmake_parse_arguments(T "" "TIMEOUT;ROOM" "RANKS;LABELS;LIBS" ${ARGN})
+  if(NOT T_RANKS)
+    set(T_RANKS 1 2 3 4)
+  endif()
+  if(NOT T_TIMEOUT)
+    set(T_TIMEOUT 30)
+  endif()
+  ws_test_label(label)
+  add_executable(${name} ${T_UNPARSED_ARGUMENTS})
+  target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/tests/harness)
+  if(T_ROOM)
+    target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/src/${T_ROOM})
+  endif()
+  target_link_libraries(${name} PRIVATE wingspan_lib ws_pkg_cmocka ${T_LIBS} m)
+  foreach(np IN LISTS T_RANKS)
+    set(t ${name}.np${np})
+    add_test(NAME ${t} COMMAND bash ${PROJECT_SOURCE_DIR}/tests/harness/in_scratch.sh
+      ${PROJECT_BINARY_DIR}/scratch/${t} ${WS_MPIRUN} -n ${np} $<TARGET_FILE:${name}>)
+    # On several ranks a failed assert must end the job, not leave its peers waiting.
+    if(np EQUAL 1)
+      set(abort 0)
+    else()
+      set(abort 1)
+    endif()
+    set_tests_properties(${t} PROPERTIES PROCESSORS ${np} TIMEOUT ${T_TIMEOUT}
+      LABELS "np${np};${label};${T_LABELS}" ENVIRONMENT "${WS_TEST_ENV};CMOCKA_TEST_ABORT=${abort}")
+  endforeach()
+endfunction()
+
+function(ws_add_script_test name script)
+  cmake_parse_arguments(T "SLOW" "TIMEOUT" "LABELS" ${ARGN})
+  if(NOT T_TIMEOUT)
+    set(T_TIMEOUT 120)
+  endif()
+  ws_test_label(label)
+  if(T_SLOW)
+    list(APPEND T_LABELS slow)
+  endif()
+  add_test(NAME ${name} COMMAND bash ${PROJECT_SOURCE_DIR}/tests/harness/in_scratch.sh
+    ${PROJECT_BINARY_DIR}/scratch/${name} bash ${CMAKE_CURRENT_SOURCE_DIR}/${script})
+  set(env ${WS_TEST_ENV} "WINGSPAN=${PROJECT_BINARY_DIR}/wingspan"
+    "MPIRUN=${MPIEXEC_EXECUTABLE} --oversubscribe --bind-to none" "SOURCE=${PROJECT_SOURCE_DIR}"
+    "BUILD=${PROJECT_BINARY_DIR}")
+  set_tests_properties(${name} PROPERTIES PROCESSORS 2 TIMEOUT ${T_TIMEOUT} SKIP_RETURN_CODE 77
+    LABELS "script;${label};${T_LABELS}" ENVIRONMENT "${env}")
+endfunction()

@@ -1,0 +1,12 @@
+/* clock.c - the system's monotonic clock as seconds. */
+#include "wingspan/core/clock.h"
+
+#include <time.h>
+
+double ws_seconds(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}

@@ -9,7 +9,7 @@
 typedef struct ws_proposer ws_proposer;
 
 /* Proposed pairs by row: row k's are col[first[k]] .. col[first[k+1]-1], ascending.  z is the
- * float32 product <w, x> without the bias. */
+ * float32 product <w, x> without the bias.  Start from {0}; memory grows and is kept. */
 typedef struct ws_pairs {
     int64_t n, capacity, rows_capacity;
     int64_t *first; /* [rows + 1] */
@@ -22,7 +22,8 @@ void ws_proposer_destroy(ws_proposer **p);
 int64_t ws_proposer_bytes(const ws_proposer *p);
 
 /** Set the samples to multiply with: x_{ids[k]}, k < n, or samples 0..n-1 if ids is NULL (dense
- *  ones are then borrowed, not copied).  Local.  @return WS_ERR_NOMEM */
+ *  ones are then borrowed, not copied).  x and ids must live as long as they are set.
+ *  Local.  @return WS_ERR_NOMEM */
 ws_err ws_propose_samples(ws_proposer *p, const ws_samples *x, const int64_t *ids, int64_t n);
 
 /** Largest norm, rounded up, of the samples set. */
@@ -30,13 +31,30 @@ double ws_propose_max_norm(const ws_proposer *p);
 
 /** Pairs whose float32 product is greater than cut[k], for n rows of length d: consecutive from
  *  w, or rows row[0..n) of w if row is not NULL.  Any n: works in tiles that stay in cache.
+ *  A NaN, product or cut, is proposed: what float32 cannot tell, ws_dot shall decide.
  *  Local.  @return WS_ERR_NOMEM.  Cost: 2 n x samples x d flops at sgemm's rate. */
 ws_err ws_propose_rows(ws_proposer *p, const float *w, int64_t d, const int64_t *row, int64_t n,
                        const float *cut, ws_pairs *out);
 
-/** |float32 product - ws_dot| <= ws_propose_margin(d) x ||w|| x ||x||. */
+/** |float32 product - ws_dot| <= ws_propose_margin(d) x ||w|| x ||x||, unless it overflows or is
+ *  so small that float32 underflows; ws_propose_cut() sees to both. */
 double ws_propose_margin(int64_t d);
 
+/** The cut above which the float32 product stands for every <w, x> > above, by ws_dot, with
+ *  ||w|| <= wnorm and ||x|| <= xnorm; NaN (propose all) where float32 could overflow. */
+float ws_propose_cut(double above, double wnorm, double xnorm, int64_t d);
+
+/** An upper bound of ||w||: ws_norm2 and its rounding. */
+double ws_propose_norm(const float *w, int64_t d);
+
 void ws_pairs_free(ws_pairs *p);
+
+/* Write the positions base + j and values of all j < n with not z[j] <= cut; col and out have
+ * room for n + 16.  Returns how many there are.  (propose_simd.c) */
+typedef int64_t ws_compress(const float *z, int64_t n, float cut, int32_t base, int32_t *col,
+                            float *out);
+
+/** The routine for the path that ws_simd_name() names. */
+ws_compress *ws_propose_compress(void);
 
 #endif

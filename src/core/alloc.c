@@ -1,0 +1,160 @@
+/* alloc.c - blocks with a small head that remembers their size.
+ *
+ * Small blocks come from aligned_alloc, large ones from the system directly: their untouched
+ * pages cost nothing, they grow without a copy, and huge pages are asked for. */
+#include "wingspan/core/alloc.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+enum { ALIGN = 64, LARGE = 1 << 20 };
+
+typedef struct head {
+    size_t bytes; /* of the whole block, head included */
+    size_t mapped;
+} head;
+
+static _Atomic int64_t calls, held, fail_at;
+
+static head *head_of(void *p)
+{
+    return (head *)(void *)((char *)p - ALIGN);
+}
+
+static int told_to_fail(void)
+{
+    int64_t k = atomic_fetch_add(&calls, 1) + 1;
+
+    return atomic_load(&fail_at) == k;
+}
+
+static ws_err no_memory(const char *what, double bytes)
+{
+    return ws_fail(WS_ERR_NOMEM,
+                   "out of memory: the %s needs %.4g MB on this rank: use more ranks, or a smaller "
+                   "--width or --batch",
+                   what, bytes / 1e6);
+}
+
+static void *block_create(size_t bytes)
+{
+    int large = bytes >= LARGE;
+    void *at;
+
+    if (large) {
+        at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (at == MAP_FAILED) return NULL;
+        madvise(at, bytes, MADV_HUGEPAGE);
+    } else {
+        bytes = (bytes + ALIGN - 1) / ALIGN * ALIGN;
+        if (!(at = aligned_alloc(ALIGN, bytes))) return NULL;
+        memset(at, 0, bytes);
+    }
+    *(head *)at = (head){bytes, (size_t)large};
+    atomic_fetch_add(&held, (int64_t)bytes);
+    return (char *)at + ALIGN;
+}
+
+static void block_free(void *p)
+{
+    head *h = head_of(p);
+
+    atomic_fetch_sub(&held, (int64_t)h->bytes);
+    if (h->mapped)
+        munmap(h, h->bytes);
+    else
+        free(h);
+}
+
+/* n * size + head, or 0 if that is no size at all. */
+static size_t bytes_of(int64_t n, size_t size)
+{
+    if (n < 0 || (size > 0 && (uint64_t)n > (SIZE_MAX / 4) / size)) return 0;
+    return (size_t)n * size + ALIGN;
+}
+
+ws_err ws_alloc(void *out, int64_t n, size_t size, const char *what)
+{
+    size_t bytes = bytes_of(n, size);
+    void *p = NULL;
+
+    memcpy(out, &p, sizeof p);
+    if (n == 0) return WS_OK;
+    if (!told_to_fail() && bytes > 0) p = block_create(bytes);
+    if (!p) return no_memory(what, (double)n * (double)size);
+    memcpy(out, &p, sizeof p);
+    return WS_OK;
+}
+
+/* A larger block in place of p; NULL leaves p as it was. */
+static void *block_grow(void *p, size_t bytes)
+{
+    head *h = head_of(p);
+    void *q;
+
+    if (h->mapped) {
+        size_t old = h->bytes;
+        q = mremap(h, old, bytes, MREMAP_MAYMOVE);
+        if (q == MAP_FAILED) return NULL;
+        ((head *)q)->bytes = bytes;
+        atomic_fetch_add(&held, (int64_t)bytes - (int64_t)old);
+        return (char *)q + ALIGN;
+    }
+    if (!(q = block_create(bytes))) return NULL;
+    memcpy(q, p, h->bytes - ALIGN);
+    block_free(p);
+    return q;
+}
+
+ws_err ws_grow(void *where, int64_t *capacity, int64_t n, size_t size, const char *what)
+{
+    int64_t want = *capacity + *capacity / 2;
+    size_t bytes;
+    void *p, *q = NULL;
+
+    if (n <= *capacity) return WS_OK;
+    if (want < n) want = n;
+    memcpy(&p, where, sizeof p);
+    bytes = bytes_of(want, size);
+    if (!told_to_fail() && bytes > 0) q = p ? block_grow(p, bytes) : block_create(bytes);
+    if (!q) return no_memory(what, (double)want * (double)size);
+    memcpy(where, &q, sizeof q);
+    *capacity = want;
+    return WS_OK;
+}
+
+void ws_free(void *where)
+{
+    void *p, *none = NULL;
+
+    memcpy(&p, where, sizeof p);
+    if (p) block_free(p);
+    memcpy(where, &none, sizeof none);
+}
+
+void ws_alloc_fail_at(int64_t k)
+{
+    atomic_store(&fail_at, k > 0 ? atomic_load(&calls) + k : 0);
+}
+
+int64_t ws_alloc_calls(void)
+{
+    return atomic_load(&calls);
+}
+
+int64_t ws_alloc_bytes(void)
+{
+    return atomic_load(&held);
+}
+
+void ws_alloc_from_env(int rank)
+{
+    const char *text = getenv("WINGSPAN_FAIL_ALLOC");
+    long long k;
+    int who;
+
+    if (text && sscanf(text, "%d:%lld", &who, &k) == 2 && who == rank) ws_alloc_fail_at(k);
+}

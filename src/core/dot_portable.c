@@ -1,0 +1,42 @@
+/* dot_portable.c - the lanes of dot.h in plain C: the definition of the bits. */
+#include "dot_impl.h"
+
+static int available(void)
+{
+    return 1;
+}
+
+static double dot(const float *w, const float *x, int64_t d)
+{
+    double lane[WS_LANES] = {0};
+    int64_t j = 0;
+
+    for (; j + WS_LANES <= d; j += WS_LANES)
+        for (int l = 0; l < WS_LANES; l++) lane[l] += (double)w[j + l] * (double)x[j + l];
+    for (int l = 0; j + l < d; l++) lane[l] += (double)w[j + l] * (double)x[j + l];
+    return ws_lane_sum(lane);
+}
+
+static void dot4(const float *w, const float *const x[4], int64_t d, double z[4])
+{
+    for (int k = 0; k < 4; k++) z[k] = dot(w, x[k], d);
+}
+
+static void axpy(double *acc, double c, const float *x, int64_t d)
+{
+    for (int64_t j = 0; j < d; j++) acc[j] += c * (double)x[j];
+}
+
+static double row_add(float *w, const double *delta, int64_t d)
+{
+    double lane[WS_LANES] = {0};
+
+    for (int64_t j = 0; j < d; j++) {
+        double square = delta[j] * delta[j];
+        w[j] = (float)((double)w[j] + delta[j]);
+        lane[j % WS_LANES] += square;
+    }
+    return ws_lane_sum(lane);
+}
+
+const ws_dot_ops ws_dot_portable = {"portable", available, dot, dot4, axpy, row_add};

@@ -1,0 +1,318 @@
+/* propose.c - all products of a block of rows with a set of samples by sgemm, of which only those
+ * above each row's cut are kept.
+ *
+ * The product is made in tiles of ROWS rows x COLS samples that are compared while they are still
+ * in cache.  Rows that do not lie together and samples that do not (ids, sparse) are gathered:
+ * a set of at most HELD bytes once, a larger sparse one tile by tile.  The hits of a block of rows
+ * come tile after tile; they are put in row order when the block is done. */
+#include <float.h>
+#include <math.h>
+#include <string.h>
+
+#include "wingspan/core/alloc.h"
+#include "wingspan/core/dot.h"
+#include "wingspan/linalg/blas.h"
+
+#include "propose.h"
+
+enum { ROWS = 512, COLS = 1024, FEW = 64, GATHER_FLOATS = 1 << 23, HELD = 1 << 28 };
+
+struct ws_proposer {
+    const ws_samples *x; /* as set, for samples gathered tile by tile */
+    const int64_t *ids;
+    const float *dense; /* [n x d] all samples set, or NULL */
+    int64_t n;
+    double max_norm;
+
+    float *held, *tile_x; /* samples gathered: all, one tile */
+    float *tile_w, *tile; /* rows gathered; products [rows x cols] */
+    int64_t held_capacity, tile_x_capacity, tile_w_capacity, tile_capacity;
+
+    ws_pairs stage; /* hits of a block, tile by tile */
+    int64_t *count; /* [tiles x rows] how many of them each row has in each tile */
+    int64_t count_capacity;
+};
+
+/* One block of rows of a call. */
+typedef struct block {
+    int64_t d, n, rows, cols; /* rows here; tile shape */
+    const float *w;           /* [n x d] */
+    const float *cut;         /* [n] */
+    ws_compress *compress;
+} block;
+
+static int64_t smaller(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* As many vectors of length d as may be gathered at a time, FEW to most. */
+static int64_t tile_side(int64_t most, int64_t d)
+{
+    int64_t n = GATHER_FLOATS / (d > 0 ? d : 1);
+
+    return n > most ? most : n < FEW ? FEW : n;
+}
+
+/* ---- pairs ---- */
+
+void ws_pairs_free(ws_pairs *p)
+{
+    ws_free(&p->first);
+    ws_free(&p->col);
+    ws_free(&p->z);
+    *p = (ws_pairs){0};
+}
+
+static ws_err reserve(ws_pairs *p, int64_t k)
+{
+    int64_t need = p->n + k, col = p->capacity, z = p->capacity;
+    ws_err err;
+
+    if (need <= p->capacity) return WS_OK;
+    if ((err = ws_grow(&p->col, &col, need, sizeof *p->col, "proposed pairs")) ||
+        (err = ws_grow(&p->z, &z, need, sizeof *p->z, "proposed pairs"))) {
+        ws_pairs_free(p);
+        return err;
+    }
+    p->capacity = smaller(col, z);
+    return WS_OK;
+}
+
+/* ---- samples ---- */
+
+ws_err ws_proposer_create(ws_proposer **out)
+{
+    return ws_alloc(out, 1, sizeof **out, "the proposer of an index");
+}
+
+void ws_proposer_destroy(ws_proposer **out)
+{
+    ws_proposer *p = *out;
+
+    if (!p) return;
+    ws_free(&p->held);
+    ws_free(&p->tile_x);
+    ws_free(&p->tile_w);
+    ws_free(&p->tile);
+    ws_free(&p->count);
+    ws_pairs_free(&p->stage);
+    ws_free(out);
+}
+
+int64_t ws_proposer_bytes(const ws_proposer *p)
+{
+    int64_t floats;
+
+    if (!p) return 0;
+    floats = p->held_capacity + p->tile_x_capacity + p->tile_w_capacity + p->tile_capacity;
+    return (int64_t)sizeof *p + 4 * floats + 8 * p->stage.capacity + 8 * p->count_capacity;
+}
+
+static void gather(const ws_samples *x, const int64_t *ids, int64_t from, int64_t n, float *to)
+{
+    for (int64_t k = 0; k < n; k++)
+        ws_samples_row(x, ids ? ids[from + k] : from + k, to + k * x->d);
+}
+
+/* The largest norm; a NaN stays. */
+static double max_norm(const ws_samples *x, const int64_t *ids, int64_t n)
+{
+    double most = 0;
+
+    for (int64_t k = 0; k < n && most == most; k++) {
+        double norm = ws_samples_norm(x, ids ? ids[k] : k);
+
+        if (!(norm <= most)) most = norm;
+    }
+    return most;
+}
+
+ws_err ws_propose_samples(ws_proposer *p, const ws_samples *x, const int64_t *ids, int64_t n)
+{
+    ws_err err;
+
+    p->x = x;
+    p->ids = ids;
+    p->n = n;
+    p->max_norm = max_norm(x, ids, n);
+    p->dense = ids ? NULL : x->x;
+    if (p->dense || (!x->x && (double)n * (double)x->d * 4 > HELD)) return WS_OK;
+    if ((err = ws_grow(&p->held, &p->held_capacity, n * x->d, sizeof *p->held,
+                       "samples gathered for an index query"))) {
+        p->n = 0;
+        return err;
+    }
+    gather(x, ids, 0, n, p->held);
+    p->dense = p->held;
+    return WS_OK;
+}
+
+double ws_propose_max_norm(const ws_proposer *p)
+{
+    return p->max_norm;
+}
+
+/* Samples from .. from + n - 1, one after the other. */
+static ws_err tile_samples(ws_proposer *p, int64_t d, int64_t from, int64_t n, const float **out)
+{
+    ws_err err;
+
+    if (p->dense) {
+        *out = p->dense + from * d;
+        return WS_OK;
+    }
+    if ((err = ws_grow(&p->tile_x, &p->tile_x_capacity, n * d, sizeof *p->tile_x,
+                       "samples gathered for an index query")))
+        return err;
+    gather(p->x, p->ids, from, n, p->tile_x);
+    *out = p->tile_x;
+    return WS_OK;
+}
+
+/* ---- rows ---- */
+
+/* Rows of the block, one after the other. */
+static ws_err block_rows(ws_proposer *p, const float *w, const int64_t *row, int64_t from,
+                         block *b)
+{
+    ws_err err;
+
+    b->w = w + from * b->d;
+    if (!row) return WS_OK;
+    if ((err = ws_grow(&p->tile_w, &p->tile_w_capacity, b->n * b->d, sizeof *p->tile_w,
+                       "rows gathered for an index query")))
+        return err;
+    for (int64_t k = 0; k < b->n; k++)
+        memcpy(p->tile_w + k * b->d, w + row[from + k] * b->d, (size_t)b->d * sizeof *w);
+    b->w = p->tile_w;
+    return WS_OK;
+}
+
+/* Multiply the block with one tile of samples and stage what passes. */
+static ws_err stage_tile(ws_proposer *p, const block *b, int64_t from, int64_t *count)
+{
+    int64_t n = smaller(b->cols, p->n - from);
+    const float *x;
+    ws_err err = tile_samples(p, b->d, from, n, &x);
+
+    if (err) return err;
+    ws_sgemm_nt(b->n, n, b->d, b->w, b->d, x, b->d, p->tile, n);
+    for (int64_t r = 0; r < b->n; r++) {
+        ws_pairs *s = &p->stage;
+
+        if ((err = reserve(s, n + 16))) return err;
+        count[r] = b->compress(p->tile + r * n, n, b->cut[r], (int32_t)from, s->col + s->n,
+                               s->z + s->n);
+        s->n += count[r];
+    }
+    return WS_OK;
+}
+
+/* Put the staged hits, tile-major, behind out's in row order.  first[r + 1] first counts row r,
+ * then, once summed, walks as the place of its next hit; in the end it is where row r ends. */
+static ws_err append_block(const ws_proposer *p, const block *b, int64_t tiles, int64_t *first,
+                           ws_pairs *out)
+{
+    ws_err err = reserve(out, p->stage.n);
+    int64_t place = out->n, from = 0;
+
+    if (err) return err;
+    for (int64_t r = 0; r < b->n; r++) {
+        int64_t sum = 0;
+
+        for (int64_t t = 0; t < tiles; t++) sum += p->count[t * b->rows + r];
+        first[r + 1] = place;
+        place += sum;
+    }
+    for (int64_t t = 0; t < tiles; t++) {
+        for (int64_t r = 0; r < b->n; r++) {
+            int64_t k = p->count[t * b->rows + r];
+
+            memcpy(out->col + first[r + 1], p->stage.col + from, (size_t)k * sizeof *out->col);
+            memcpy(out->z + first[r + 1], p->stage.z + from, (size_t)k * sizeof *out->z);
+            first[r + 1] += k;
+            from += k;
+        }
+    }
+    out->n = place;
+    return WS_OK;
+}
+
+static ws_err propose_block(ws_proposer *p, const block *b, int64_t *first, ws_pairs *out)
+{
+    int64_t tiles = 0;
+    ws_err err = WS_OK;
+
+    p->stage.n = 0;
+    for (int64_t from = 0; from < p->n && !err; from += b->cols, tiles++)
+        err = stage_tile(p, b, from, p->count + tiles * b->rows);
+    return err ? err : append_block(p, b, tiles, first, out);
+}
+
+/* Room for a tile of products and its counts. */
+static ws_err prepare(ws_proposer *p, block *b, int64_t d, int64_t n)
+{
+    int64_t tiles;
+    ws_err err;
+
+    b->d = d;
+    b->rows = smaller(n, tile_side(ROWS, d));
+    b->cols = smaller(p->n, tile_side(COLS, d));
+    b->compress = ws_propose_compress();
+    tiles = p->n > 0 ? (p->n + b->cols - 1) / b->cols : 0;
+    if ((err = ws_grow(&p->tile, &p->tile_capacity, b->rows * b->cols, sizeof *p->tile,
+                       "products of an index query")))
+        return err;
+    return ws_grow(&p->count, &p->count_capacity, tiles * b->rows, sizeof *p->count,
+                   "counts of an index query");
+}
+
+ws_err ws_propose_rows(ws_proposer *p, const float *w, int64_t d, const int64_t *row, int64_t n,
+                       const float *cut, ws_pairs *out)
+{
+    block b = {0};
+    ws_err err;
+
+    out->n = 0;
+    if ((err = ws_grow(&out->first, &out->rows_capacity, n + 1, sizeof *out->first,
+                       "rows of proposed pairs")) ||
+        (err = prepare(p, &b, d, n)))
+        return err;
+    out->first[0] = 0;
+    for (int64_t from = 0; from < n; from += b.rows) {
+        b.n = smaller(b.rows, n - from);
+        b.cut = cut + from;
+        if ((err = block_rows(p, w, row, from, &b)) ||
+            (err = propose_block(p, &b, out->first + from, out)))
+            return err;
+    }
+    return WS_OK;
+}
+
+/* ---- margins ---- */
+
+double ws_propose_margin(int64_t d)
+{
+    /* sgemm's bound, and that of ws_dot: d additions at most, in double. */
+    return ws_sgemm_error(d) + (double)(d + 8) * 0x1p-53;
+}
+
+float ws_propose_cut(double above, double wnorm, double xnorm, int64_t d)
+{
+    double size = wnorm * xnorm, cut;
+
+    /* Partial sums are at most size; far below FLT_MAX none can overflow. */
+    if (!(size < 1e37)) return NAN;
+    /* 2^-126 for every product and sum that float32 may lose to underflow. */
+    cut = above - (ws_propose_margin(d) * size * (1 + 0x1p-40) + (double)(2 * d + 2) * 0x1p-126);
+    cut = nextafter(cut, -INFINITY);
+    if (cut > (double)FLT_MAX) return FLT_MAX;
+    if (cut < -(double)FLT_MAX) return -INFINITY;
+    return nextafterf((float)cut, -INFINITY);
+}
+
+double ws_propose_norm(const float *w, int64_t d)
+{
+    return sqrt(ws_norm2(w, d)) * (1 + (double)(d + 8) * 0x1p-52) + 0x1p-500;
+}

@@ -79,7 +79,7 @@ ws_err ws_metrics_open(const char *file, int64_t resume_step, ws_metrics **out)
     ws_err err;
 
     *out = NULL;
-    if (strlen(file) >= sizeof (*out)->name)
+    if (strlen(file) >= sizeof(*out)->name)
         return ws_fail(WS_ERR_USAGE, "--metrics: the name of the file is too long");
     if (resume_step >= 0 && (err = drop_later(file, resume_step))) return err;
     if ((err = ws_alloc(out, 1, sizeof **out, "metrics"))) return err;

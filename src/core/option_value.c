@@ -11,10 +11,22 @@ static double suffix_of(const char *s)
     static const struct {
         const char *word;
         double factor;
-    } table[] = {{"k", 1e3},         {"K", 1e3},         {"M", 1e6},          {"G", 1e9},
-                 {"T", 1e12},        {"Ki", 1024},       {"KiB", 1024},       {"Mi", 1048576},
-                 {"MiB", 1048576},   {"Gi", 1073741824}, {"GiB", 1073741824}, {"kB", 1e3},
-                 {"MB", 1e6},        {"GB", 1e9},        {"TB", 1e12},        {"Ti", 1099511627776},
+    } table[] = {{"k", 1e3},
+                 {"K", 1e3},
+                 {"M", 1e6},
+                 {"G", 1e9},
+                 {"T", 1e12},
+                 {"Ki", 1024},
+                 {"KiB", 1024},
+                 {"Mi", 1048576},
+                 {"MiB", 1048576},
+                 {"Gi", 1073741824},
+                 {"GiB", 1073741824},
+                 {"kB", 1e3},
+                 {"MB", 1e6},
+                 {"GB", 1e9},
+                 {"TB", 1e12},
+                 {"Ti", 1099511627776},
                  {"TiB", 1099511627776}};
 
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
@@ -99,8 +111,8 @@ static ws_err set_number(const ws_opt *row, const char *text, void *at)
         return WS_OK;
     }
     /* Plain digits keep all of their 64 bits. */
-    *(int64_t *)at = strspn(text, "-0123456789") == strlen(text) ? strtoll(text, NULL, 10)
-                                                                 : (int64_t)v;
+    *(int64_t *)at =
+        strspn(text, "-0123456789") == strlen(text) ? strtoll(text, NULL, 10) : (int64_t)v;
     return WS_OK;
 }
 

@@ -99,14 +99,14 @@ static void set(parser *p, const ws_opt *row, const char *value, int from, const
 }
 
 /* One line of the ini file; sections only group lines. Options of the command line win. */
-static int ini_line(void *user, const char *section, const char *name, const char *value, int line)
+static int ini_line(void *user, const char *section, const char *name, const char *value)
 {
     parser *p = user;
     const ws_opt *row = ws_option_find(p->rows, name);
     char where[WS_OPT_TEXT];
 
     (void)section;
-    snprintf(where, sizeof where, " (%.300s, line %d)", p->file, line);
+    snprintf(where, sizeof where, " (in %.300s)", p->file);
     if (!row)
         unknown(p, name, where);
     else if (p->given->from[row - p->rows] != 2)
@@ -215,8 +215,7 @@ ws_err ws_options_parse(const ws_opt *rows, int argc, char **argv, void *target,
         if (row->standard && ws_option_set(row, row->standard, target)) mistake(&p, ws_err_text());
 
     words_and_options(&p, argc, argv, words, max_words, n_words);
-    if (config && given->from[config - rows])
-        read_ini(&p, (const char *)target + config->field);
+    if (config && given->from[config - rows]) read_ini(&p, (const char *)target + config->field);
     for (const ws_opt *row = rows; row->name; row++)
         if (!row->standard && !given->from[row - rows]) {
             snprintf(text, sizeof text, "--%s is missing: %.120s", row->name, row->help);

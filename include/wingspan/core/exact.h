@@ -33,14 +33,15 @@ void ws_exact_carry(int64_t *hi, int64_t *lo, int64_t n);
 
 /* ---- one meeting of all ranks: exact sums, plain counts and the error flag together ----
  *
- * words = [hi: n][lo: n][count: k][failed, residual hash], all added as 64-bit integers. */
+ * words = [hi: n][lo: n][count: k][failed, hash twice, its square twice], all
+ * added as 64-bit integers. */
 typedef struct ws_meeting {
     int64_t n;      /* exact sums */
     int64_t k;      /* counts */
     int64_t *hi;    /* [n] */
     int64_t *lo;    /* [n] */
     int64_t *count; /* [k] */
-    int64_t *words; /* [2 n + k + 2]; owned */
+    int64_t *words; /* [2 n + k + 5]; owned */
     int64_t capacity;
     uint64_t hash;           /* of what every rank should hold alike; checked in the next meeting */
     int64_t bytes, meetings; /* sent by this rank so far; meetings so far */

@@ -23,14 +23,33 @@ struct ws_index {
     const ws_index_ops *ops;
     const ws_comm *comm;
     ws_index_options opt;
-    ws_shard shard;     /* [n x d] here */
+    ws_shard shard;     /* [n x d] here; d = 0: not built */
     ws_samples samples; /* registered */
     double threshold;   /* the usual one, given at build */
-    ws_index_counts counts;
+    ws_index_counts counts; /* bytes: the kind's own arrays; the front adds what follows */
     struct ws_proposer *proposer; /* for the front's fall-back; made when first needed */
+    struct ws_scan_work *scan;    /* likewise */
+    uint32_t *stamp, stamped;     /* [samples.n] query that last named a sample; queries so far */
 };
 
 extern const ws_index_ops ws_index_scan, ws_index_dtree, ws_index_certified, ws_index_all;
+
+/* ---- scan's code, for scan itself and for queries that a kind does not answer (scan.c) ---- */
+
+/** Answer any query.  norm: [n] bounds of ||w_r||, or NULL: computed on the way.  Not collective. */
+ws_err ws_scan_query(ws_index *ix, const double *norm, const ws_query *q, ws_hits *hits);
+
+/** Free ix->proposer and ix->scan; what they hold.  Not collective. */
+void ws_scan_free(ws_index *ix);
+int64_t ws_scan_bytes(const ws_index *ix);
+
+/** The samples a query asks about: position k is x_{ids[k]}, or x_k if *ids is NULL. */
+static inline const ws_samples *ws_query_samples(const ws_index *ix, const ws_query *q,
+                                                 const int64_t **ids)
+{
+    *ids = q->kind == WS_QUERY_SAMPLE ? q->ids : NULL;
+    return q->kind == WS_QUERY_SAMPLE ? &ix->samples : q->x;
+}
 
 /* ---- hits, built row by row (hits.c) ---- */
 

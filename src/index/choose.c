@@ -1,0 +1,54 @@
+/* choose.c - which kind "auto" is, from the plan of a run.
+ *
+ * A smooth activation uses every neuron.  A tree a sample pays for few samples.  Lists with a
+ * slack pay while they are short: their length is the Gaussian tail at threshold minus slack.
+ * Otherwise a scan is as good as anything.  What does not fit in memory is not chosen. */
+#include <stdio.h>
+
+#include "wingspan/core/fmath.h"
+
+#include "index_impl.h"
+
+/* Measured: beyond so many samples a tree's updates cost more than lists; beyond such a share of
+ * pairs on the lists a scan is cheaper. */
+#define DTREE_SAMPLES 256
+#define LISTED_SHARE 0.12
+#define DEFAULT_SLACK 0.8
+
+enum { REASON = 200 };
+
+/* The share of pairs within the slack of the threshold at the start. */
+static double listed_share(const ws_index_plan *p)
+{
+    double slack = p->opt.slack > 0 ? p->opt.slack : DEFAULT_SLACK;
+
+    return p->spread > 0 ? ws_gauss_tail((p->threshold - slack) / p->spread) : 1;
+}
+
+const char *ws_index_choose(const ws_index_plan *p, char reason[200])
+{
+    double dtree = ws_index_bytes("dtree", p), lists = ws_index_bytes("certified", p);
+    double share = listed_share(p);
+
+    if (p->smooth) {
+        snprintf(reason, REASON, "the activation uses all %lld neurons", (long long)p->n);
+        return "all";
+    }
+    if (p->registered > 0 && p->registered <= DTREE_SAMPLES && dtree <= p->memory) {
+        snprintf(reason, REASON, "a tree for each of %lld samples takes %.4g MB a rank",
+                 (long long)p->registered, dtree / 1e6);
+        return "dtree";
+    }
+    if (p->registered > 0 && share <= LISTED_SHARE && lists <= p->memory) {
+        snprintf(reason, REASON, "lists with a slack hold %.3g %% of the pairs in %.4g MB a rank",
+                 100 * share, lists / 1e6);
+        return "certified";
+    }
+    if (p->registered > 0 && share <= LISTED_SHARE)
+        snprintf(reason, REASON, "lists would take %.4g MB a rank and %.4g MB are free", lists / 1e6,
+                 p->memory / 1e6);
+    else
+        snprintf(reason, REASON, "%.3g %% of the pairs lie near the threshold: too many for lists",
+                 100 * share);
+    return "scan";
+}

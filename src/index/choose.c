@@ -9,8 +9,8 @@
 
 #include "index_impl.h"
 
-/* Measured: beyond so many samples a tree's updates cost more than lists; beyond such a share of
- * pairs on the lists a scan is cheaper. */
+/* A moved neuron writes a leaf for every sample, so a tree a sample is for few samples; lists that
+ * hold a larger share of all pairs cost as much to walk as sgemm takes to propose anew. */
 #define DTREE_SAMPLES 256
 #define LISTED_SHARE 0.12
 #define DEFAULT_SLACK 0.8

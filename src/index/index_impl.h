@@ -39,6 +39,14 @@ extern const ws_index_ops ws_index_scan, ws_index_dtree, ws_index_certified, ws_
 /** Answer any query.  norm: [n] bounds of ||w_r||, or NULL: computed on the way.  Not collective. */
 ws_err ws_scan_query(ws_index *ix, const double *norm, const ws_query *q, ws_hits *hits);
 
+/** Get ready to decide on candidates of a query with n samples.  Not collective. */
+ws_err ws_scan_prepare(ws_index *ix, int64_t n);
+
+/** Compute the pre-activations of row r (greater than the rows before) with k candidates and keep
+ *  what fires.  col: their positions, ascending; NULL: 0..k-1.  Counts them.  Not collective. */
+ws_err ws_scan_decide(ws_index *ix, const ws_query *q, int64_t r, const int32_t *col, int64_t k,
+                      ws_hits *hits);
+
 /** Free ix->proposer and ix->scan; what they hold.  Not collective. */
 void ws_scan_free(ws_index *ix);
 int64_t ws_scan_bytes(const ws_index *ix);

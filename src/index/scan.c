@@ -28,7 +28,7 @@ struct ws_scan_work {
     int64_t id_capacity, z_capacity;
 };
 
-/* ---- shared with the front ---- */
+/* ---- shared with the front and dtree ---- */
 
 void ws_scan_free(ws_index *ix)
 {
@@ -51,7 +51,7 @@ int64_t ws_scan_bytes(const ws_index *ix)
     return bytes;
 }
 
-static ws_err prepare(ws_index *ix, int64_t n)
+ws_err ws_scan_prepare(ws_index *ix, int64_t n)
 {
     ws_err err;
 
@@ -65,10 +65,8 @@ static ws_err prepare(ws_index *ix, int64_t n)
                    "candidates of an index query");
 }
 
-/* Compute the pre-activations of row r with k candidates and keep what fires.  col holds their
- * positions; NULL: all of the query. */
-static ws_err decide(ws_index *ix, const ws_query *q, int64_t r, const int32_t *col, int64_t k,
-                     ws_hits *hits)
+ws_err ws_scan_decide(ws_index *ix, const ws_query *q, int64_t r, const int32_t *col, int64_t k,
+                      ws_hits *hits)
 {
     struct ws_scan_work *s = ix->scan;
     const int64_t *ids;
@@ -133,7 +131,7 @@ static ws_err scan_block(ws_index *ix, const double *norm, const ws_query *q, in
     for (int64_t k = 0; k < n && !err; k++) {
         int64_t from = s->pairs.first[k];
 
-        err = decide(ix, q, s->row[k], s->pairs.col + from, s->pairs.first[k + 1] - from, hits);
+        err = ws_scan_decide(ix, q, s->row[k], s->pairs.col + from, s->pairs.first[k + 1] - from, hits);
     }
     return err;
 }
@@ -142,7 +140,7 @@ ws_err ws_scan_query(ws_index *ix, const double *norm, const ws_query *q, ws_hit
 {
     const int64_t *ids;
     const ws_samples *x = ws_query_samples(ix, q, &ids);
-    ws_err err = prepare(ix, q->n);
+    ws_err err = ws_scan_prepare(ix, q->n);
 
     if (!err && q->n > DIRECT) err = ws_propose_samples(ix->proposer, x, ids, q->n);
     for (int64_t from = 0; from < ix->shard.n && !err;) {
@@ -150,7 +148,7 @@ ws_err ws_scan_query(ws_index *ix, const double *norm, const ws_query *q, ws_hit
 
         if (n > 0 && q->n > DIRECT) err = scan_block(ix, norm, q, n, hits);
         for (int64_t k = 0; k < n && q->n <= DIRECT && !err; k++)
-            err = decide(ix, q, ix->scan->row[k], NULL, q->n, hits);
+            err = ws_scan_decide(ix, q, ix->scan->row[k], NULL, q->n, hits);
     }
     return err;
 }

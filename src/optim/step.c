@@ -1,0 +1,135 @@
+/* step.c - one step of every neuron that fired.
+ *
+ * Without momentum, moments, decay and penalty a row's step is a combination of samples,
+ * w += sum_p coef_p x_p, and the index is told the coefficients; otherwise only its length. */
+#include <math.h>
+
+#include "optim_impl.h"
+#include "wingspan/core/alloc.h"
+#include "wingspan/core/dot.h"
+
+/* Room for what the index will be told. */
+static ws_err make_room(ws_optim *o, const ws_hits *h)
+{
+    ws_err err;
+
+    if ((err = ws_grow(&o->norm, &o->norm_capacity, h->rows, sizeof *o->norm, "steps")) ||
+        (err = ws_grow(&o->dbias, &o->dbias_capacity, h->rows, sizeof *o->dbias, "steps")))
+        return err;
+    return ws_grow(&o->coef, &o->coef_capacity, h->n, sizeof *o->coef, "steps");
+}
+
+/* The parameters and state of one neuron. */
+static group group_of(const ws_optim *o, int64_t row, int k)
+{
+    ws_net *net = o->net;
+    const ws_net_spec *s = &net->spec;
+    int64_t n = k == GROUP_W ? s->d : k == GROUP_B ? 1 : s->c;
+    float *theta = k == GROUP_W ? net->w : k == GROUP_B ? net->b : net->a;
+    const float *start = k == GROUP_W ? net->w0 : k == GROUP_B ? net->b0 : net->a0;
+
+    return (group){.n = n,
+                   .theta = theta + row * n,
+                   .start = o->spec.ridge > 0 ? start + row * n : NULL,
+                   .first = o->first[k] ? o->first[k] + row * n : NULL,
+                   .second = o->second[k] ? o->second[k] + row * n : NULL,
+                   .decay = k == GROUP_W ? o->spec.weight_decay : 0};
+}
+
+static void apply_rule(const ws_optim *o, int64_t row, int k, double rate)
+{
+    group q = group_of(o, row, k);
+
+    o->rule->step(&o->spec, &q, o->g, rate, o->count ? o->count[row] : 0, o->delta);
+}
+
+/* Add the step to float32 parameters. */
+static void add_step(float *theta, const double *delta, int64_t n)
+{
+    for (int64_t j = 0; j < n; j++) theta[j] = (float)((double)theta[j] + delta[j]);
+}
+
+/* o->delta = the step of row i of hits; o->coef holds d loss / d z on entry and, where the step
+ * is a combination, its coefficients on return. */
+static void row_delta(ws_optim *o, const ws_hits *h, int64_t i, const ws_samples *x,
+                      const int64_t *ids, double rate)
+{
+    int64_t d = o->net->spec.d, first = h->first[i], end = h->first[i + 1];
+    double *to = o->combines ? o->delta : o->g;
+
+    for (int64_t j = 0; j < d; j++) to[j] = 0;
+    for (int64_t p = first; p < end; p++) {
+        if (o->combines) o->coef[p] = (float)(-rate * (double)o->coef[p]);
+        ws_axpy_sample(to, o->coef[p], x, ids[h->pos[p]]);
+    }
+    if (!o->combines) apply_rule(o, h->row[i], GROUP_W, rate);
+}
+
+/* The bias of row i; slope is the sum of d loss / d z over its pairs. */
+static double step_bias(ws_optim *o, int64_t row, double slope, double rate)
+{
+    float *b = o->net->b + row, old = *b;
+
+    o->g[0] = slope;
+    apply_rule(o, row, GROUP_B, rate);
+    add_step(b, o->delta, 1);
+    return (double)*b - (double)old;
+}
+
+static void step_output(ws_optim *o, const ws_hits *h, int64_t i, const double *grad, double rate)
+{
+    int32_t c = o->net->spec.c;
+
+    ws_net_row_output_grad(o->net, h, i, grad, o->g);
+    apply_rule(o, h->row[i], GROUP_A, rate);
+    add_step(o->net->a + h->row[i] * c, o->delta, c);
+}
+
+static ws_err step_row(ws_optim *o, const ws_hits *h, int64_t i, const ws_samples *x,
+                       const int64_t *ids, const double *grad, double rate)
+{
+    ws_net *net = o->net;
+    const ws_net_spec *s = &net->spec;
+    int64_t row = h->row[i], first = h->first[i], n = h->first[i + 1] - first;
+    int penalised = o->spec.ridge > 0;
+    double before = penalised ? ws_penalty_of(net, row) : 0, slope = 0, length;
+
+    if (o->count) o->count[row]++;
+    net->touched[row] = 1;
+    ws_net_row_coef(net, h, i, grad, o->coef + first);
+    for (int64_t p = 0; p < n; p++) slope += (double)o->coef[first + p];
+    if (s->train_output) step_output(o, h, i, grad, rate);
+    o->dbias[i] = s->train_bias ? step_bias(o, row, slope, rate) : 0;
+    row_delta(o, h, i, x, ids, rate);
+    length = sqrt(ws_row_add(net->w + row * s->d, o->delta, s->d));
+    if (!(length < 1e30 && fabs((double)net->b[row]) < 1e30))
+        return ws_fail(WS_ERR_DIVERGED,
+                       "training diverged: neuron %lld took a step of length %.3g; use a smaller "
+                       "--rate",
+                       (long long)(net->first + row), length);
+    o->norm[i] = length * (1 + 1e-12);
+    return penalised ? ws_penalty_move(o, row, before, ws_penalty_of(net, row)) : WS_OK;
+}
+
+ws_err ws_optim_step(ws_optim *o, const ws_hits *hits, const ws_samples *x, const int64_t *ids,
+                     const double *grad, double rate, ws_moves *moves)
+{
+    ws_err err = make_room(o, hits);
+
+    *moves = (ws_moves){0};
+    for (int64_t i = 0; i < hits->rows && !err; i++)
+        err = step_row(o, hits, i, x, ids, grad, rate);
+    if (err) return err;
+    *moves = (ws_moves){.k = hits->rows,
+                        .row = hits->row,
+                        .norm = o->norm,
+                        .dbias = o->net->spec.train_bias ? o->dbias : NULL};
+    if (!o->combines) return WS_OK;
+    moves->first = hits->first;
+    moves->pos = hits->pos;
+    moves->ids = ids;
+    moves->coef = o->coef;
+    moves->z = hits->z;
+    moves->note = hits->note;
+    return WS_OK;
+}

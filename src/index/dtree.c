@@ -78,8 +78,8 @@ static void raise_tree(dtree *t, int64_t i, const double *wnorm, float *tree)
     double margin = ws_propose_margin(s->d) * t->norm[i], tiny = underflow(s->d);
 
     for (int64_t r = 0; r < s->n; r++)
-        tree[s->n + r] = leaf_above((double)tree[s->n + r] + (double)s->b[r] + margin * wnorm[r] +
-                                    tiny);
+        tree[s->n + r] =
+            leaf_above((double)tree[s->n + r] + (double)s->b[r] + margin * wnorm[r] + tiny);
     for (int64_t k = s->n - 1; k >= 1; k--) tree[k] = larger(tree[2 * k], tree[2 * k + 1]);
 }
 
@@ -111,8 +111,15 @@ static ws_err allocate(dtree *t)
         (err = ws_alloc(&t->loose, m, sizeof *t->loose, "slack table of the dtree index")) ||
         (err = ws_alloc(&t->change, GROUP * n, sizeof *t->change, "update of the dtree index")))
         return err;
-    t->base.counts.bytes = 4 * (2 * n * m + n * n + m) + 8 * (n + GROUP * n);
     return WS_OK;
+}
+
+static int64_t held(const dtree *t)
+{
+    int64_t m = t->base.shard.n, n = t->base.samples.n;
+
+    return 4 * (2 * n * m + n * n + m) + 8 * (n + GROUP * n) + 4 * t->queue_capacity +
+           16 * t->pair_capacity + 4 * t->pos_capacity;
 }
 
 static ws_err build(ws_index *ix)
@@ -136,6 +143,7 @@ static ws_err build(ws_index *ix)
     for (int64_t i = 0; i < x->n && m > 0; i++) raise_tree(t, i, wnorm, t->tree + i * 2 * m);
     ix->counts.inner_products += x->n * m + x->n * x->n;
     ix->counts.leaf_writes += x->n * m;
+    ix->counts.bytes = held(t);
 done:
     ws_free(&space);
     ws_free(&wnorm);
@@ -149,7 +157,8 @@ static ws_err walk(dtree *t, const ws_query *q, int64_t i, int64_t k, int64_t *n
 {
     int64_t m = t->base.shard.n, tail = 0;
     const float *tree = t->tree + i * 2 * m;
-    ws_err err = ws_grow(&t->queue, &t->queue_capacity, 1, sizeof *t->queue, "queue of a tree walk");
+    ws_err err =
+        ws_grow(&t->queue, &t->queue_capacity, 1, sizeof *t->queue, "queue of a tree walk");
 
     if (err) return err;
     t->base.counts.node_visits++;
@@ -221,11 +230,13 @@ static ws_err query(ws_index *ix, const ws_query *q, ws_hits *hits)
     int64_t n = 0;
     ws_err err = ws_scan_prepare(ix, q->n);
 
-    for (int64_t k = 0; k < q->n && ix->shard.n > 0 && !err; k++) err = walk(t, q, q->ids[k], k, &n);
+    for (int64_t k = 0; k < q->n && ix->shard.n > 0 && !err; k++)
+        err = walk(t, q, q->ids[k], k, &n);
     if (err || n == 0) return err;
     if ((err = ws_grow(&t->pos, &t->pos_capacity, n, sizeof *t->pos,
                        "candidate table of the dtree index")))
         return err;
+    ix->counts.bytes = held(t);
     sorted = sort_by_row(t->pair, t->pair + t->pair_capacity, n, ix->shard.n - 1);
     return decide_pairs(t, q, sorted, n, hits);
 }
@@ -310,8 +321,7 @@ static ws_err update(ws_index *ix, const ws_moves *v)
     for (int64_t from = 0; from < v->k; from += GROUP) {
         int64_t count = v->k - from < GROUP ? v->k - from : GROUP;
 
-        for (int64_t j = 0; j < count; j++)
-            anew[j] = change_of(t, v, from + j, t->change + j * n);
+        for (int64_t j = 0; j < count; j++) anew[j] = change_of(t, v, from + j, t->change + j * n);
         for (int64_t i = 0; i < n; i++) {
             float *tree = t->tree + i * 2 * m;
 
@@ -319,7 +329,8 @@ static ws_err update(ws_index *ix, const ws_moves *v)
                 int64_t node = m + v->row[from + j];
                 double change = t->change[j * n + i];
 
-                write_leaf(t, tree, node, leaf_above(anew[j] ? change : (double)tree[node] + change));
+                write_leaf(t, tree, node,
+                           leaf_above(anew[j] ? change : (double)tree[node] + change));
             }
         }
     }

@@ -73,7 +73,8 @@ static ws_err check_shapes(const ws_shard *shard, const ws_samples *x)
 
 static ws_err build_here(ws_index *ix)
 {
-    ws_err err = ws_alloc(&ix->stamp, ix->samples.n, sizeof *ix->stamp, "sample table of the index");
+    ws_err err =
+        ws_alloc(&ix->stamp, ix->samples.n, sizeof *ix->stamp, "sample table of the index");
 
     return err ? err : ix->ops->build(ix);
 }
@@ -108,10 +109,12 @@ static ws_err check_ids(ws_index *ix, const ws_query *q, int once)
         int64_t i = q->ids[k];
 
         if (i < 0 || i >= ix->samples.n)
-            return ws_fail(WS_ERR_SHAPE, "index query: sample %lld is not one of the %lld registered",
+            return ws_fail(WS_ERR_SHAPE,
+                           "index query: sample %lld is not one of the %lld registered",
                            (long long)i, (long long)ix->samples.n);
         if (once && ix->stamp[i] == ix->stamped)
-            return ws_fail(WS_ERR_SHAPE, "index query: sample %lld is asked about twice; name it once",
+            return ws_fail(WS_ERR_SHAPE,
+                           "index query: sample %lld is asked about twice; name it once",
                            (long long)i);
         ix->stamp[i] = ix->stamped;
     }

@@ -23,10 +23,10 @@ struct ws_index {
     const ws_index_ops *ops;
     const ws_comm *comm;
     ws_index_options opt;
-    ws_shard shard;     /* [n x d] here; d = 0: not built */
-    ws_samples samples; /* registered */
-    double threshold;   /* the usual one, given at build */
-    ws_index_counts counts; /* bytes: the kind's own arrays; the front adds what follows */
+    ws_shard shard;               /* [n x d] here; d = 0: not built */
+    ws_samples samples;           /* registered */
+    double threshold;             /* the usual one, given at build */
+    ws_index_counts counts;       /* bytes: the kind's own arrays; the front adds what follows */
     struct ws_proposer *proposer; /* for the front's fall-back; made when first needed */
     struct ws_scan_work *scan;    /* likewise */
     uint32_t *stamp, stamped;     /* [samples.n] query that last named a sample; queries so far */

@@ -173,8 +173,7 @@ static ws_err tile_samples(ws_proposer *p, int64_t d, int64_t from, int64_t n, c
 /* ---- rows ---- */
 
 /* Rows of the block, one after the other. */
-static ws_err block_rows(ws_proposer *p, const float *w, const int64_t *row, int64_t from,
-                         block *b)
+static ws_err block_rows(ws_proposer *p, const float *w, const int64_t *row, int64_t from, block *b)
 {
     ws_err err;
 
@@ -202,8 +201,8 @@ static ws_err stage_tile(ws_proposer *p, const block *b, int64_t from, int64_t *
         ws_pairs *s = &p->stage;
 
         if ((err = reserve(s, n + 16))) return err;
-        count[r] = b->compress(p->tile + r * n, n, b->cut[r], (int32_t)from, s->col + s->n,
-                               s->z + s->n);
+        count[r] =
+            b->compress(p->tile + r * n, n, b->cut[r], (int32_t)from, s->col + s->n, s->z + s->n);
         s->n += count[r];
     }
     return WS_OK;
@@ -229,6 +228,7 @@ static ws_err append_block(const ws_proposer *p, const block *b, int64_t tiles, 
         for (int64_t r = 0; r < b->n; r++) {
             int64_t k = p->count[t * b->rows + r];
 
+            if (k == 0) continue;
             memcpy(out->col + first[r + 1], p->stage.col + from, (size_t)k * sizeof *out->col);
             memcpy(out->z + first[r + 1], p->stage.z + from, (size_t)k * sizeof *out->z);
             first[r + 1] += k;

@@ -23,8 +23,7 @@ static int64_t compress_portable(const float *z, int64_t n, float cut, int32_t b
 
 /* Few pass: a block without any costs one compare. */
 __attribute__((target("avx2"))) static int64_t compress_avx2(const float *z, int64_t n, float cut,
-                                                             int32_t base, int32_t *col,
-                                                             float *out)
+                                                             int32_t base, int32_t *col, float *out)
 {
     const __m256 c = _mm256_set1_ps(cut);
     int64_t k = 0, j = 0;
@@ -45,9 +44,8 @@ __attribute__((target("avx2"))) static int64_t compress_avx2(const float *z, int
 
 /* Compressing in a register and storing it whole is much faster on some machines than the
  * compressing store, hence the room for 16 more. */
-__attribute__((target("avx512f"))) static int64_t compress_avx512(const float *z, int64_t n,
-                                                                  float cut, int32_t base,
-                                                                  int32_t *col, float *out)
+__attribute__((target("avx512f"))) static int64_t
+compress_avx512(const float *z, int64_t n, float cut, int32_t base, int32_t *col, float *out)
 {
     const __m512 c = _mm512_set1_ps(cut);
     const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);

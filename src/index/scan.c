@@ -131,7 +131,8 @@ static ws_err scan_block(ws_index *ix, const double *norm, const ws_query *q, in
     for (int64_t k = 0; k < n && !err; k++) {
         int64_t from = s->pairs.first[k];
 
-        err = ws_scan_decide(ix, q, s->row[k], s->pairs.col + from, s->pairs.first[k + 1] - from, hits);
+        err = ws_scan_decide(ix, q, s->row[k], s->pairs.col + from, s->pairs.first[k + 1] - from,
+                             hits);
     }
     return err;
 }

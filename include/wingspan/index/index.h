@@ -97,7 +97,7 @@ typedef struct ws_index_options {
  *  @param kind   "scan", "dtree", "certified" or "all" ("auto" is resolved by ws_index_choose)
  *  @param opt    copied; NULL for defaults
  *  @param out    [out] owned by the caller; NULL on error
- *  @return agreed: WS_ERR_USAGE unknown kind, WS_ERR_NOMEM
+ *  @return agreed: WS_ERR_USAGE unknown kind, WS_ERR_MISMATCH, WS_ERR_NOMEM
  */
 ws_err ws_index_create(const ws_comm *comm, const char *kind, const ws_index_options *opt,
                        ws_index **out);
@@ -121,15 +121,16 @@ ws_err ws_index_build(ws_index *ix, const ws_shard *shard, const ws_samples *reg
  *
  *  Not collective.
  *
- *  @param hits   [in,out] start from {0}; refilled in neuron order
- *  @return local: WS_ERR_SHAPE, WS_ERR_NOMEM; hits are empty then
+ *  @param hits   [in,out] start from {0}; refilled in neuron order; first[0] = 0 if it is empty
+ *  @return local: WS_ERR_SHAPE (not built; ids not registered or named twice; points of the wrong
+ *          shape), WS_ERR_NOMEM; hits are empty then
  */
 ws_err ws_index_query(ws_index *ix, const ws_query *q, ws_hits *hits);
 
 /** Tell the index that rows of the shard have changed (they already have their new values).
  *
  *  Not collective.  On an error the index must be built again before it is used.
- *  @return local: WS_ERR_NOMEM
+ *  @return local: WS_ERR_SHAPE (rows not ascending or not here; nothing changed), WS_ERR_NOMEM
  */
 ws_err ws_index_update(ws_index *ix, const ws_moves *moves);
 

@@ -66,7 +66,7 @@ static void other_data_is_refused(void **state)
 
     (void)state;
     run_on(world.size, "data=classes.h5 width=203 batch=8 steps=4 rate=0.5", "part.h5");
-    assert_int_equal(make_data(&world, "other.h5", 4), WS_OK);
+    assert_int_equal(make_data(&world, "other.h5", 2), WS_OK);
     assert_all(train_on(&world, "resume=part.h5 data=other.h5 steps=8", "part.h5", &result) ==
                WS_ERR_USAGE);
 }

@@ -95,10 +95,8 @@ static double time_sgemm(const bench *t)
 
 static ws_err time_query(bench *t, row *q)
 {
-    ws_query query = {.kind = WS_QUERY_SAMPLE,
-                      .n = t->batch,
-                      .ids = t->ids,
-                      .threshold = t->threshold};
+    ws_query query = {
+        .kind = WS_QUERY_SAMPLE, .n = t->batch, .ids = t->ids, .threshold = t->threshold};
     ws_err err = ws_index_query(t->ix, &query, &t->hits); /* buffers grow in the first one */
 
     q->query = INFINITY;
@@ -188,10 +186,15 @@ static ws_err measure(const ws_comm *comm, const ws_bench_options *o, int64_t wi
         double most[4] = {q->build, q->query, q->update, q->sgemm};
         MPI_Allreduce(MPI_IN_PLACE, sums, 4, MPI_DOUBLE, MPI_SUM, comm->mpi);
         MPI_Allreduce(MPI_IN_PLACE, most, 4, MPI_DOUBLE, MPI_MAX, comm->mpi);
-        *q = (row){.width = (double)width, .active = sums[0] / (double)t.batch,
-                   .work = sums[1] / (double)t.batch, .bytes = sums[2],
-                   .candidates = sums[3] / (double)t.batch, .build = most[0], .query = most[1],
-                   .update = most[2], .sgemm = most[3]};
+        *q = (row){.width = (double)width,
+                   .active = sums[0] / (double)t.batch,
+                   .work = sums[1] / (double)t.batch,
+                   .bytes = sums[2],
+                   .candidates = sums[3] / (double)t.batch,
+                   .build = most[0],
+                   .query = most[1],
+                   .update = most[2],
+                   .sgemm = most[3]};
     }
     free_all(&t);
     return err;
@@ -266,9 +269,9 @@ static void print_table(const ws_bench_options *o, int ranks, const row *q, int 
 {
     double batch = (double)(o->batch < o->samples ? o->batch : o->samples);
 
-    printf("index %s (%s), %d rank%s, d = %lld, %lld samples, %.0f a query, %lld updates\n", o->kind,
-           ws_simd_name(), ranks, ranks > 1 ? "s" : "", (long long)o->dim, (long long)o->samples,
-           batch, (long long)o->updates);
+    printf("index %s (%s), %d rank%s, d = %lld, %lld samples, %.0f a query, %lld updates\n",
+           o->kind, ws_simd_name(), ranks, ranks > 1 ? "s" : "", (long long)o->dim,
+           (long long)o->samples, batch, (long long)o->updates);
     printf("%10s %9s %10s %10s %9s %9s %9s %9s %8s %8s %6s\n", "width", "active", "work",
            "candidates", "build s", "query s", "update s", "MB", "GF/s", "sgemm", "%");
     for (int i = 0; i < n; i++) {
@@ -282,8 +285,9 @@ static void print_table(const ws_bench_options *o, int ranks, const row *q, int 
         printf("exponents in the width: active %.3f, work %.3f, query seconds %.3f\n",
                exponent(q, n, offsetof(row, active)), exponent(q, n, offsetof(row, work)),
                exponent(q, n, offsetof(row, query)));
-    printf("GF/s: 2 x width x samples x d over the query's seconds; sgemm: the bare product in this "
-           "run\n");
+    printf(
+        "GF/s: 2 x width x samples x d over the query's seconds; sgemm: the bare product in this "
+        "run\n");
 }
 
 ws_err ws_bench_index(const ws_comm *comm, const ws_bench_options *o)

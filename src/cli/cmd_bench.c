@@ -28,8 +28,8 @@ static ws_err run(const ws_comm *comm, const ws_command *c, int argc, char **arg
     static ws_bench_options o;
     static ws_said said;
     int help;
-    ws_err err = ws_parse(comm, c, argc, argv, &o, sizeof o, 1, 1, "a measurement: index", &said,
-                          &help);
+    ws_err err =
+        ws_parse(comm, c, argc, argv, &o, sizeof o, 1, 1, "a measurement: index", &said, &help);
 
     if (err || help) return err;
     if (strcmp(said.word[0], "index") != 0)

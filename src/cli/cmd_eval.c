@@ -31,8 +31,9 @@ static void number(const char *key, double v, int last)
 
 static void print_score(const options *o, const ws_score *s)
 {
-    const char *part = strcmp(o->part, "train") == 0 ? "train " : strcmp(o->part, "all") == 0 ? ""
-                                                                                              : "test ";
+    const char *part = strcmp(o->part, "train") == 0 ? "train "
+                       : strcmp(o->part, "all") == 0 ? ""
+                                                     : "test ";
 
     if (o->json) {
         printf("{\"samples\":%lld,", (long long)s->n);
@@ -62,16 +63,14 @@ static ws_err run(const ws_comm *comm, const ws_command *c, int argc, char **arg
     err = ws_predictor_run(p, o.data, strcmp(o.part, "auto") == 0 ? "" : o.part, "", &score);
     ws_predictor_close(&p);
     if (!err && isnan(score.loss))
-        err = ws_fail(WS_ERR_DATA,
-                      "%s has no labels of the kind the network was trained on: use wingspan predict",
-                      o.data);
+        err =
+            ws_fail(WS_ERR_DATA,
+                    "%s has no labels of the kind the network was trained on: use wingspan predict",
+                    o.data);
     if (!err && comm->rank == 0) print_score(&o, &score);
     return err;
 }
 
-const ws_command ws_cmd_eval = {"eval",
-                                "CHECKPOINT --data FILE",
-                                "loss and accuracy of a checkpoint on a data set",
-                                rows,
-                                NULL,
-                                run};
+const ws_command ws_cmd_eval = {
+    "eval", "CHECKPOINT --data FILE", "loss and accuracy of a checkpoint on a data set", rows, NULL,
+    run};

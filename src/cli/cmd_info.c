@@ -22,12 +22,23 @@ static const struct {
     const char *group, *name;
     char type;
 } facts[] = {
-    {"/format", "program", 't'},     {"/data", "name", 't'},        {"/data", "kind", 't'},
-    {"/data", "n", 'i'},             {"/data", "n_test", 'i'},      {"/data", "d", 'i'},
-    {"/model", "width", 'i'},        {"/model", "outputs", 'i'},    {"/model", "form", 't'},
-    {"/model", "threshold", 'r'},    {"/progress", "step", 'i'},    {"/progress", "epoch", 'i'},
-    {"/progress", "position", 'i'},  {"/progress", "ranks", 'i'},   {"/progress", "loss", 'r'},
-    {"/progress", "rate", 'r'},      {"/progress", "test_accuracy", 'r'},
+    {"/format", "program", 't'},
+    {"/data", "name", 't'},
+    {"/data", "kind", 't'},
+    {"/data", "n", 'i'},
+    {"/data", "n_test", 'i'},
+    {"/data", "d", 'i'},
+    {"/model", "width", 'i'},
+    {"/model", "outputs", 'i'},
+    {"/model", "form", 't'},
+    {"/model", "threshold", 'r'},
+    {"/progress", "step", 'i'},
+    {"/progress", "epoch", 'i'},
+    {"/progress", "position", 'i'},
+    {"/progress", "ranks", 'i'},
+    {"/progress", "loss", 'r'},
+    {"/progress", "rate", 'r'},
+    {"/progress", "test_accuracy", 'r'},
     {"/progress", "seconds", 'r'},
 };
 
@@ -42,10 +53,10 @@ static ws_err get(ws_ckpt *c, const char *group, const char *name, char type, cJ
                                : ws_ckpt_get_real(c, group, name, &r);
 
     if (err) return err;
-    *v = type == 't'      ? cJSON_CreateString(text)
-         : type == 'i'    ? cJSON_CreateNumber((double)i)
-         : isfinite(r)    ? cJSON_CreateNumber(r)
-                          : cJSON_CreateNull();
+    *v = type == 't'   ? cJSON_CreateString(text)
+         : type == 'i' ? cJSON_CreateNumber((double)i)
+         : isfinite(r) ? cJSON_CreateNumber(r)
+                       : cJSON_CreateNull();
     return WS_OK;
 }
 

@@ -30,12 +30,17 @@ static ws_err run(const ws_comm *comm, const ws_command *c, int argc, char **arg
     if (err == WS_ERR_STOPPED) {
         const char *file = o.checkpoint[0] ? o.checkpoint : o.resume;
         ws_fail(err, "stopped on request after step %lld%s%s", (long long)result.step,
-                file[0] ? "; go on with wingspan train --resume " : ": without --checkpoint it is lost",
+                file[0] ? "; go on with wingspan train --resume "
+                        : ": without --checkpoint it is lost",
                 file);
     }
     return err;
 }
 
 const ws_command ws_cmd_train = {
-    "train", "--data FILE [options]", "train a network, or resume a run", ws_train_table,
-    "Exit codes: 0 done, 1 failed, 2 usage, 3 stopped by a signal after a checkpoint.\n", run};
+    "train",
+    "--data FILE [options]",
+    "train a network, or resume a run",
+    ws_train_table,
+    "Exit codes: 0 done, 1 failed, 2 usage, 3 stopped by a signal after a checkpoint.\n",
+    run};

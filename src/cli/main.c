@@ -22,7 +22,8 @@ enum { COMMANDS = sizeof commands / sizeof *commands };
 
 static void print_help(FILE *f)
 {
-    fprintf(f, "wingspan %s trains networks far wider than their data is large, over MPI ranks.\n\n",
+    fprintf(f,
+            "wingspan %s trains networks far wider than their data is large, over MPI ranks.\n\n",
             WS_VERSION);
     fprintf(f, "usage: mpirun -n RANKS wingspan COMMAND ...\n\n");
     for (int i = 0; i < COMMANDS; i++)
@@ -78,10 +79,7 @@ static void print_error(void)
 
 static int exit_code(ws_err err)
 {
-    return err == WS_OK            ? 0
-           : err == WS_ERR_USAGE   ? 2
-           : err == WS_ERR_STOPPED ? 3
-                                   : 1;
+    return err == WS_OK ? 0 : err == WS_ERR_USAGE ? 2 : err == WS_ERR_STOPPED ? 3 : 1;
 }
 
 static ws_err run(const ws_comm *comm, int argc, char **argv)

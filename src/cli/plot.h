@@ -11,9 +11,9 @@ enum { WS_PLOT_COLUMNS = 8 };
 /* One file: rows of numbers, NaN where a line has none. */
 typedef struct ws_curve {
     char name[200];
-    int bench;                       /* rows of a bench, not steps of a run */
+    int bench; /* rows of a bench, not steps of a run */
     int64_t n, capacity;
-    double (*row)[WS_PLOT_COLUMNS];  /* see plot_data.c */
+    double (*row)[WS_PLOT_COLUMNS]; /* see plot_data.c */
 } ws_curve;
 
 /** Read a metrics file (JSON Lines) or the JSON of a bench.  Local; free with ws_free(&c->row). */

@@ -87,9 +87,9 @@ ws_err ws_curve_read(const char *file, ws_curve *c)
     err = read_lines(f, c);
     fclose(f);
     if (!err && c->n == 0)
-        err = ws_fail(WS_ERR_DATA,
-                      "%s holds no steps: give a file that --metrics wrote, or the --json of a bench",
-                      file);
+        err = ws_fail(
+            WS_ERR_DATA,
+            "%s holds no steps: give a file that --metrics wrote, or the --json of a bench", file);
     if (err) ws_free(&c->row);
     return err;
 }

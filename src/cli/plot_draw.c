@@ -79,8 +79,8 @@ static void put_panel(FILE *f, const panel *p, const ws_curve *curves, int n)
     if (p->log[0] && can_log(curves, n, p->y)) fprintf(f, "set logscale %s\n", p->log);
     for (int k = 0; k < n; k++) {
         if (has_values(&curves[k], p->y)) {
-            fprintf(f, "%s $c%d using %d:%d with lines lw 2 lc %d title ", drawn++ ? "," : "plot", k,
-                    p->x, p->y, k + 1);
+            fprintf(f, "%s $c%d using %d:%d with lines lw 2 lc %d title ", drawn++ ? "," : "plot",
+                    k, p->x, p->y, k + 1);
             quoted(f, curves[k].name);
         }
         if (p->more > 0 && has_values(&curves[k], p->more))

@@ -74,7 +74,8 @@ static inline void pair_of(uint32_t radius, uint32_t angle, double scale, float 
     *b = (float)(r * (q & 2 ? -si : si));
 }
 
-static void chunk(const ws_key *key, uint64_t id, uint32_t first, double scale, float out[4 * CHUNK])
+static void chunk(const ws_key *key, uint64_t id, uint32_t first, double scale,
+                  float out[4 * CHUNK])
 {
     uint32_t w[CHUNK][4];
 

@@ -144,8 +144,8 @@ static void put_notes(ws_hits *h, int64_t from, const int32_t *pos, const float 
 }
 
 /* One row: its candidates, or the whole batch if its list says nothing at this threshold. */
-static ws_err decide(ws_certified *c, const ws_query *q, int64_t r, double threshold,
-                     int64_t from, int64_t to, ws_hits *hits)
+static ws_err decide(ws_certified *c, const ws_query *q, int64_t r, double threshold, int64_t from,
+                     int64_t to, ws_hits *hits)
 {
     int64_t before = hits->n;
     ws_err err;

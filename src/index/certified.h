@@ -55,9 +55,9 @@ typedef struct ws_certified {
     int64_t *queue, queue_n; /* [n] */
     ws_proposer *proposer;   /* set to all registered samples */
     ws_pairs pairs;
-    float *block_cut;        /* [n] */
+    float *block_cut; /* [n] */
     /* work space of a query: candidates, then sorted by row */
-    int64_t *count;          /* [n + 1] */
+    int64_t *count; /* [n + 1] */
     int32_t *cand_row, *cand_pos, *pos;
     float *cand_z, *z;
     int64_t capacity[5];

@@ -168,7 +168,8 @@ ws_err ws_certified_tidy(ws_certified *c)
         while (marked < WS_SEGMENTS / 2) {
             int least = -1;
             for (int k = 0; k < c->segments; k++)
-                if (!mark[k] && (least < 0 || c->segment[k].live < c->segment[least].live)) least = k;
+                if (!mark[k] && (least < 0 || c->segment[k].live < c->segment[least].live))
+                    least = k;
             mark[least] = 1;
             marked++;
         }

@@ -118,8 +118,8 @@ int64_t ws_ckpt_length(const ws_ckpt *c)
 static ws_err missing(const ws_ckpt *c, const char *group, const char *name)
 {
     return ws_fail(WS_ERR_DATA,
-                   "%s has no usable %s%s%s: it was written by another version of wingspan", c->file,
-                   group, group[0] ? "/" : "", name);
+                   "%s has no usable %s%s%s: it was written by another version of wingspan",
+                   c->file, group, group[0] ? "/" : "", name);
 }
 
 /* Read an attribute: a text of at most `size` bytes (size > 0), or a number of a type. */
@@ -209,8 +209,8 @@ static int read_block(hid_t set, ws_type type, int64_t first, int64_t rows, int6
         hsize_t start[2] = {(hsize_t)(first + at), 0}, count[2] = {(hsize_t)k, (hsize_t)cols};
         hid_t memory = H5Screate_simple(cols ? 2 : 1, count, NULL);
         H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, count, NULL);
-        bad = H5Dread(set, ws_h5_type(type), memory, space, H5P_DEFAULT,
-                      data + (size_t)at * row) < 0;
+        bad =
+            H5Dread(set, ws_h5_type(type), memory, space, H5P_DEFAULT, data + (size_t)at * row) < 0;
         H5Sclose(memory);
     }
     H5Sclose(space);

@@ -13,10 +13,10 @@ typedef struct csv {
     const ws_convert_options *opt;
     ws_out *out;
     char separator;
-    int header;             /* does the first line name the columns? */
-    int64_t fields, label;  /* columns of the file; which is the label, -1 none */
-    char (*word)[NAME];     /* labels that are words, in order of appearance */
-    int words, numbers;     /* how many; whether number labels were seen */
+    int header;            /* does the first line name the columns? */
+    int64_t fields, label; /* columns of the file; which is the label, -1 none */
+    char (*word)[NAME];    /* labels that are words, in order of appearance */
+    int words, numbers;    /* how many; whether number labels were seen */
 } csv;
 
 static ws_err wrong(const ws_lines *l, int64_t column, const char *what, const char *text, int n)
@@ -121,8 +121,9 @@ static ws_err class_of(csv *c, const ws_lines *l, const char *f, int n, double *
             return WS_OK;
         }
     if (c->words == CLASSES || c->numbers)
-        return wrong(l, c->label, c->numbers ? "the label is a word, others are numbers:"
-                                             : "more than 1000 words as labels:",
+        return wrong(l, c->label,
+                     c->numbers ? "the label is a word, others are numbers:"
+                                : "more than 1000 words as labels:",
                      f, n);
     strcpy(c->word[c->words], name);
     *y = c->words++;
@@ -203,8 +204,7 @@ static ws_err read_file(csv *c, const char *file, int part)
         }
         err = row(c, &l, line, part);
     }
-    if (!err && c->out->part[part].n == 0)
-        err = ws_fail(WS_ERR_DATA, "%s has no rows", file);
+    if (!err && c->out->part[part].n == 0) err = ws_fail(WS_ERR_DATA, "%s has no rows", file);
     ws_lines_close(&l);
     return err;
 }

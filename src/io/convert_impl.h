@@ -23,19 +23,19 @@ void ws_lines_close(ws_lines *l);
 /* Rows of one part, x and y, collected and written in slabs. */
 typedef struct ws_out {
     hid_t file;
-    const char *name;       /* of the output, for errors */
-    int byte;               /* x is uint8 */
+    const char *name; /* of the output, for errors */
+    int byte;         /* x is uint8 */
     int64_t d;
     struct ws_out_part {
         hid_t x;
         int64_t n, waiting;
-        void *rows;         /* [slab x d] floats or bytes */
+        void *rows; /* [slab x d] floats or bytes */
         int64_t capacity;
-        double *y;          /* [n] */
+        double *y; /* [n] */
         int64_t y_capacity;
         int has_y;
     } part[2];
-    int real;               /* a y that is not an integer was seen, or targets were asked for */
+    int real; /* a y that is not an integer was seen, or targets were asked for */
 } ws_out;
 
 ws_err ws_out_open(const char *file, ws_out *o);

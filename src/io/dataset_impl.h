@@ -19,10 +19,10 @@ typedef struct ws_found {
 
 struct ws_dataset_store {
     ws_store memory;
-    int32_t *label;  /* [n + n_test], or NULL */
-    float *value;    /* [(n + n_test) x columns], or NULL */
-    float *x;        /* [(n + n_test) x d]; NULL if only the shape was asked for */
-    double *norm;    /* [n + n_test] */
+    int32_t *label; /* [n + n_test], or NULL */
+    float *value;   /* [(n + n_test) x columns], or NULL */
+    float *x;       /* [(n + n_test) x d]; NULL if only the shape was asked for */
+    double *norm;   /* [n + n_test] */
 };
 
 typedef struct ws_loading {

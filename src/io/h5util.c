@@ -15,11 +15,16 @@ void ws_h5_quiet(void)
 hid_t ws_h5_type(ws_type t)
 {
     switch (t) {
-    case WS_FLOAT32: return H5T_NATIVE_FLOAT;
-    case WS_FLOAT64: return H5T_NATIVE_DOUBLE;
-    case WS_INT32: return H5T_NATIVE_INT32;
-    case WS_INT64: return H5T_NATIVE_INT64;
-    case WS_UINT8: return H5T_NATIVE_UINT8;
+    case WS_FLOAT32:
+        return H5T_NATIVE_FLOAT;
+    case WS_FLOAT64:
+        return H5T_NATIVE_DOUBLE;
+    case WS_INT32:
+        return H5T_NATIVE_INT32;
+    case WS_INT64:
+        return H5T_NATIVE_INT64;
+    case WS_UINT8:
+        return H5T_NATIVE_UINT8;
     }
     return -1;
 }
@@ -57,8 +62,8 @@ static int write_block(hid_t set, ws_type type, int64_t first, int64_t rows, int
         hsize_t start[2] = {(hsize_t)(first + at), 0}, count[2] = {(hsize_t)k, (hsize_t)cols};
         hid_t memory = H5Screate_simple(cols ? 2 : 1, count, NULL);
         H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, count, NULL);
-        bad = H5Dwrite(set, ws_h5_type(type), memory, space, H5P_DEFAULT,
-                       data + (size_t)at * row) < 0;
+        bad = H5Dwrite(set, ws_h5_type(type), memory, space, H5P_DEFAULT, data + (size_t)at * row) <
+              0;
         H5Sclose(memory);
     }
     H5Sclose(space);

@@ -39,18 +39,19 @@ static ws_err find_classes(ws_loading *l, const int64_t *y, int64_t n)
                        "store targets to be fitted as floats",
                        l->file, (long long)least, (long long)row);
     if (most >= CLASSES)
-        return ws_fail(WS_ERR_DATA,
-                       "%s: y has labels up to %lld: with more than %d classes, number them from 0, "
-                       "or store y as floats if it is a target",
-                       l->file, (long long)most, CLASSES);
+        return ws_fail(
+            WS_ERR_DATA,
+            "%s: y has labels up to %lld: with more than %d classes, number them from 0, "
+            "or store y as floats if it is a target",
+            l->file, (long long)most, CLASSES);
     return new_labels(l, most + 1, 0, 1);
 }
 
 static int zero_or_one(const ws_reader *r, const void *y, int64_t count)
 {
     for (int64_t i = 0; i < count; i++) {
-        double v = r->y_kind == WS_Y_INTEGER ? (double)((const int64_t *)y)[i]
-                                             : ((const double *)y)[i];
+        double v =
+            r->y_kind == WS_Y_INTEGER ? (double)((const int64_t *)y)[i] : ((const double *)y)[i];
         if (v != 0 && v != 1) return 0;
     }
     return 1;
@@ -101,10 +102,11 @@ static ws_err put_classes(ws_loading *l, int part, const int64_t *y)
 
     for (int64_t i = 0; i < l->reader.n[part]; i++)
         if ((to[i] = class_of(&l->prep, y[i])) < 0)
-            return ws_fail(WS_ERR_DATA,
-                           "%s: %s has the label %lld in row %lld, which the training labels do not "
-                           "have",
-                           l->file, part ? "y_test" : "y", (long long)y[i], (long long)i);
+            return ws_fail(
+                WS_ERR_DATA,
+                "%s: %s has the label %lld in row %lld, which the training labels do not "
+                "have",
+                l->file, part ? "y_test" : "y", (long long)y[i], (long long)i);
     return WS_OK;
 }
 

@@ -13,11 +13,11 @@
 
 typedef struct pass {
     ws_loading *l;
-    float *buffer;         /* [slab x d] when nothing is kept */
-    double *row;           /* [d] */
-    float *least, *most;   /* [d] over the training samples */
-    double *sum;           /* [d] */
-    double squares;        /* sum of squared norms over the training samples */
+    float *buffer;       /* [slab x d] when nothing is kept */
+    double *row;         /* [d] */
+    float *least, *most; /* [d] over the training samples */
+    double *sum;         /* [d] */
+    double squares;      /* sum of squared norms over the training samples */
 } pass;
 
 /* Rows at .. at + k - 1 of a part: from the store, or read. */
@@ -92,11 +92,11 @@ static ws_err prepare_row(pass *p, int part, int64_t row, float *x)
         square += p->row[j] * p->row[j];
     }
     if (!(square > 0))
-        return ws_fail(WS_ERR_DATA,
-                       "%s: row %lld of %s (counted from 0) has norm zero after --prepare %s, so it "
-                       "cannot be scaled to 1: take it out or use --prepare none",
-                       p->l->file, (long long)row, part ? "x_test" : "x",
-                       ws_prepare_name(q->kind));
+        return ws_fail(
+            WS_ERR_DATA,
+            "%s: row %lld of %s (counted from 0) has norm zero after --prepare %s, so it "
+            "cannot be scaled to 1: take it out or use --prepare none",
+            p->l->file, (long long)row, part ? "x_test" : "x", ws_prepare_name(q->kind));
     for (int64_t j = 0; j < d; j++) x[j] = (float)(p->row[j] / sqrt(square));
     return WS_OK;
 }
@@ -130,7 +130,8 @@ static void warn_constant(pass *p)
     if (count == 1)
         ws_loading_warn(p->l, "column %lld is constant and says nothing", (long long)first);
     else if (count > 1)
-        ws_loading_warn(p->l, "%lld of %lld columns are constant (the first is %lld) and say nothing",
+        ws_loading_warn(p->l,
+                        "%lld of %lld columns are constant (the first is %lld) and say nothing",
                         (long long)count, (long long)p->l->f.d, (long long)first);
 }
 

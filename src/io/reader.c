@@ -111,8 +111,8 @@ static ws_err open_file(ws_reader *r, MPI_Comm mpi)
         return ws_fail(WS_ERR_IO, "%s cannot be read: %s", r->name, strerror(errno));
     fclose(f);
     if (H5Fis_hdf5(r->name) <= 0)
-        return ws_fail(WS_ERR_DATA,
-                       "%s is not an HDF5 file: make a data set with wingspan convert", r->name);
+        return ws_fail(WS_ERR_DATA, "%s is not an HDF5 file: make a data set with wingspan convert",
+                       r->name);
     access = ws_h5_access(mpi);
     r->file = H5Fopen(r->name, H5F_ACC_RDONLY, access);
     H5Pclose(access);

@@ -14,12 +14,12 @@ typedef struct ws_reader {
     hid_t file, x[2], y[2];
     char name[1024];
     int64_t n[2], d;
-    int byte;             /* x is uint8: divided by 255 */
-    int has[2];           /* is there a y? */
+    int byte;   /* x is uint8: divided by 255 */
+    int has[2]; /* is there a y? */
     ws_y_kind y_kind;
-    int64_t columns;      /* of y; 1 for a vector */
-    int matrix;           /* y has two dimensions (and more than one column) */
-    int64_t slab;         /* rows to read at a time: depends on d alone */
+    int64_t columns; /* of y; 1 for a vector */
+    int matrix;      /* y has two dimensions (and more than one column) */
+    int64_t slab;    /* rows to read at a time: depends on d alone */
 } ws_reader;
 
 /** Open and check names, shapes and types.  The ranks of mpi open together.  Close it in any case.

@@ -12,11 +12,11 @@
 #include "wingspan/core/err.h"
 
 typedef struct ws_store {
-    ws_comm node;     /* ranks that share memory */
-    void *base;       /* [bytes] */
+    ws_comm node; /* ranks that share memory */
+    void *base;   /* [bytes] */
     size_t bytes;
     int shared;
-    char why[200];    /* if not shared although several ranks are here: what was in the way */
+    char why[200]; /* if not shared although several ranks are here: what was in the way */
 } ws_store;
 
 /** Memory of `bytes`, zeroed.  Collective over comm; agreed: WS_ERR_NOMEM. */

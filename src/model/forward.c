@@ -68,8 +68,7 @@ ws_err ws_net_forward(const ws_net *net, const ws_hits *hits, int64_t batch, int
     return WS_OK;
 }
 
-void ws_net_outputs(const ws_net *net, const int64_t *hi, const int64_t *lo, int64_t n,
-                    double *out)
+void ws_net_outputs(const ws_net *net, const int64_t *hi, const int64_t *lo, int64_t n, double *out)
 {
     for (int64_t i = 0; i < n; i++)
         out[i] = net->spec.scale * ws_exact_value(hi[i], lo[i], net->exponent);

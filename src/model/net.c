@@ -75,8 +75,9 @@ static ws_err check(const ws_net_spec *s)
     if (s->m < 1 || s->d < 1 || s->c < 1)
         return ws_fail(WS_ERR_USAGE, "a network needs width, columns and outputs of at least 1");
     if (!(s->init_scale * s->x_scale < 1e100))
-        return ws_fail(WS_ERR_USAGE, "the data are too large for a network (norm %g): use "
-                                     "--prepare unit",
+        return ws_fail(WS_ERR_USAGE,
+                       "the data are too large for a network (norm %g): use "
+                       "--prepare unit",
                        s->x_scale);
     return WS_OK;
 }

@@ -7,8 +7,8 @@
 /* One group of parameters of one neuron: its row, its bias or its output weights. */
 typedef struct group {
     int64_t n;
-    float *theta;        /* [n] */
-    const float *start;  /* [n] theta(0), or NULL without ridge */
+    float *theta;          /* [n] */
+    const float *start;    /* [n] theta(0), or NULL without ridge */
     float *first, *second; /* [n] moments, or NULL where the rule keeps none */
     double decay;
 } group;
@@ -30,16 +30,16 @@ struct ws_optim {
     ws_optim_spec spec;
     const ws_optim_rule *rule;
     ws_net *net;
-    int combines;                 /* a row's step is a combination of samples alone */
+    int combines;                          /* a row's step is a combination of samples alone */
     float *first[GROUPS], *second[GROUPS]; /* [n x group] moments */
-    int64_t *count;               /* [n] adam: steps of each neuron */
+    int64_t *count;                        /* [n] adam: steps of each neuron */
     ws_optim_array arrays[2 * GROUPS + 1];
     int n_arrays;
     ws_exact_limbs penalty;
     int penalty_exponent;
-    double *g, *delta;            /* [max(d, c)] */
-    double *norm, *dbias;         /* [rows of the last step] */
-    float *coef;                  /* [pairs of the last step] */
+    double *g, *delta;    /* [max(d, c)] */
+    double *norm, *dbias; /* [rows of the last step] */
+    float *coef;          /* [pairs of the last step] */
     int64_t norm_capacity, dbias_capacity, coef_capacity;
 };
 

@@ -30,9 +30,10 @@ ws_err ws_penalty_move(ws_optim *o, int64_t row, double before, double after)
     ws_exact_limbs was, is;
 
     if (!(after <= ldexp(1, o->penalty_exponent + 29)))
-        return ws_fail(WS_ERR_DIVERGED,
-                       "training diverged: neuron %lld is %.3g from its start; use a smaller --rate",
-                       (long long)(o->net->first + row), sqrt(after));
+        return ws_fail(
+            WS_ERR_DIVERGED,
+            "training diverged: neuron %lld is %.3g from its start; use a smaller --rate",
+            (long long)(o->net->first + row), sqrt(after));
     was = ws_exact_split(before, o->penalty_exponent);
     is = ws_exact_split(after, o->penalty_exponent);
     o->penalty.hi += is.hi - was.hi;

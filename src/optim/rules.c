@@ -49,9 +49,9 @@ static void adam(const ws_optim_spec *s, const group *q, const double *g, double
         double v = pulled(s, q, g[j], j, 0);
         q->first[j] = (float)(s->beta1 * (double)q->first[j] + (1 - s->beta1) * v);
         q->second[j] = (float)(s->beta2 * (double)q->second[j] + (1 - s->beta2) * v * v);
-        delta[j] = -rate * ((double)q->first[j] * c1 /
-                                (sqrt((double)q->second[j] * c2) + s->epsilon) +
-                            q->decay * (double)q->theta[j]);
+        delta[j] =
+            -rate * ((double)q->first[j] * c1 / (sqrt((double)q->second[j] * c2) + s->epsilon) +
+                     q->decay * (double)q->theta[j]);
     }
 }
 

@@ -117,8 +117,7 @@ ws_err ws_optim_step(ws_optim *o, const ws_hits *hits, const ws_samples *x, cons
     ws_err err = make_room(o, hits);
 
     *moves = (ws_moves){0};
-    for (int64_t i = 0; i < hits->rows && !err; i++)
-        err = step_row(o, hits, i, x, ids, grad, rate);
+    for (int64_t i = 0; i < hits->rows && !err; i++) err = step_row(o, hits, i, x, ids, grad, rate);
     if (err) return err;
     *moves = (ws_moves){.k = hits->rows,
                         .row = hits->row,

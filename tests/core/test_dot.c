@@ -1,0 +1,127 @@
+/* One value of <w, x>, whatever the vector unit, the alignment, the form of the sample. */
+#include <math.h>
+#include <string.h>
+
+#include "ws_test.h"
+
+#include "wingspan/core/dot.h"
+#include "wingspan/core/random.h"
+
+enum { D = 150, N = 9 };
+
+static const char *const paths[] = {"portable", "avx2", "avx512"};
+static float w[D + 16], x[N * D + 16];
+static int32_t col[N * D];
+static float val[N * D];
+static int64_t ptr[N + 1];
+
+static int setup(void **state)
+{
+    ws_key key = {5, WS_STREAM_TEST, 0};
+
+    (void)state;
+    ws_random_normal(&key, 0, D + 16, 1e3, w);
+    ws_random_normal(&key, 1, N * D + 16, 1, x);
+    for (int i = 0; i < N * D + 16; i++)
+        if (i % 3 == 0) x[i] = i % 2 ? -0.0f : 0.0f;
+    return 0;
+}
+
+/* The definition: 16 lanes in ascending order, then the tree. */
+static double define(const float *a, const float *b, int64_t d)
+{
+    double lane[16] = {0};
+
+    for (int64_t j = 0; j < d; j++) lane[j % 16] += (double)a[j] * (double)b[j];
+    for (int half = 8; half > 0; half /= 2)
+        for (int l = 0; l < half; l++) lane[l] += lane[l + half];
+    return lane[0];
+}
+
+static int same(double a, double b)
+{
+    return memcmp(&a, &b, sizeof a) == 0;
+}
+
+static void every_path_length_and_alignment_gives_the_defined_bits(void **state)
+{
+    (void)state;
+    for (int k = 0; k < 3; k++) {
+        if (!ws_simd_select(paths[k])) continue;
+        for (int64_t d = 0; d <= D; d++)
+            for (int shift = 0; shift < 5; shift++)
+                assert_true(
+                    same(ws_dot(w + shift, x + 2 * shift, d), define(w + shift, x + 2 * shift, d)));
+    }
+}
+
+static void many_at_once_dense_or_sparse_are_the_single_ones(void **state)
+{
+    int64_t ids[] = {7, 0, 3, 3, 8, 1, 2}, n = 0;
+    ws_samples dense = {.n = N, .d = D, .x = x};
+    ws_samples sparse = {.n = N, .d = D, .ptr = ptr, .col = col, .val = val};
+    double z[N], s[N];
+
+    (void)state;
+    for (int i = 0; i < N; i++) {
+        for (int j = 0; j < D; j++)
+            if (x[i * D + j] != 0) {
+                col[n] = j;
+                val[n++] = x[i * D + j];
+            }
+        ptr[i + 1] = n;
+    }
+    for (int k = 0; k < 3; k++) {
+        if (!ws_simd_select(paths[k])) continue;
+        ws_dot_many(w, &dense, ids, 7, z);
+        ws_dot_many(w, &sparse, ids, 7, s);
+        for (int i = 0; i < 7; i++)
+            assert_true(same(z[i], define(w, x + ids[i] * D, D)) && same(z[i], s[i]));
+        ws_dot_many(w, &dense, NULL, N, z);
+        for (int i = 0; i < N; i++) assert_true(same(z[i], define(w, x + i * D, D)));
+    }
+}
+
+static void updates_have_the_same_bits_on_every_path(void **state)
+{
+    static double acc[3][D], square[3];
+    static float row[3][D];
+    ws_samples dense = {.n = N, .d = D, .x = x};
+    int n = 0;
+
+    (void)state;
+    for (int k = 0; k < 3; k++) {
+        if (!ws_simd_select(paths[k])) continue;
+        memset(acc[n], 0, sizeof acc[n]);
+        memcpy(row[n], w, sizeof row[n]);
+        for (int i = 0; i < N; i++) ws_axpy_sample(acc[n], 0.37f * (float)i - 1, &dense, i);
+        square[n] = ws_row_add(row[n], acc[n], D - 3);
+        assert_true(n == 0 ||
+                    (memcmp(acc[n], acc[0], sizeof acc[0]) == 0 &&
+                     memcmp(row[n], row[0], sizeof row[0]) == 0 && same(square[n], square[0])));
+        n++;
+    }
+    assert_true(row[0][D - 3] == w[D - 3]);
+    assert_true(row[0][0] == (float)((double)w[0] + acc[0][0]));
+}
+
+static void a_norm_is_bounded_from_above(void **state)
+{
+    (void)state;
+    for (int i = 0; i < N; i++) {
+        ws_samples s = {.n = 1, .d = D, .x = x + i * D};
+        long double sum = 0;
+        for (int j = 0; j < D; j++) sum += (long double)s.x[j] * (long double)s.x[j];
+        assert_true((long double)ws_samples_norm(&s, 0) >= sqrtl(sum));
+        assert_true((long double)ws_samples_norm(&s, 0) <= sqrtl(sum) * (1 + 1e-12L));
+    }
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test_setup(every_path_length_and_alignment_gives_the_defined_bits, setup),
+    cmocka_unit_test_setup(many_at_once_dense_or_sparse_are_the_single_ones, setup),
+    cmocka_unit_test_setup(updates_have_the_same_bits_on_every_path, setup),
+    cmocka_unit_test_setup(a_norm_is_bounded_from_above, setup),
+};
+
+WS_TEST_MAIN(tests)

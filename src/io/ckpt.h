@@ -1,7 +1,7 @@
 /* ckpt.h - the user block in front of a checkpoint, and the places files are put.
  *
  * Block: 64 bytes of head, then one 64-bit hash a stripe of 16 MiB of all that follows; the
- * rest is zero. The head's own hash covers head and hashes. */
+ * rest is zero (and checked). The head's own hash covers head and hashes. */
 #ifndef WS_IO_CKPT_H
 #define WS_IO_CKPT_H
 

@@ -135,6 +135,20 @@ static ws_err damaged(const char *name, const char *part)
                    name);
 }
 
+/* What follows the hashes in the block must be zero. */
+static ws_err rest_is_zero(int fd, const char *name, const head *h)
+{
+    int64_t at = (int64_t)(sizeof *h + 8 * h->stripes), n = (int64_t)h->block - at;
+    char *rest = NULL;
+    ws_err err = ws_alloc(&rest, n, 1, "head of a checkpoint");
+
+    if (!err && n > 0 && read_at(fd, rest, n, at)) err = trouble(name, "read");
+    for (int64_t i = 0; i < n && !err; i++)
+        if (rest[i]) err = damaged(name, "its head");
+    ws_free(&rest);
+    return err;
+}
+
 /* Head and hashes of a file, checked against themselves and the file's length. */
 static ws_err read_head(int fd, const char *name, head *h, uint64_t **hashes)
 {
@@ -148,8 +162,8 @@ static ws_err read_head(int fd, const char *name, head *h, uint64_t **hashes)
         memcmp(h->magic, magic, sizeof magic) != 0)
         return ws_fail(WS_ERR_DATA,
                        "%s is not a wingspan checkpoint, or its first bytes are damaged", name);
-    if (h->stripe != WS_STRIPE || h->block < WS_BLOCK_LEAST || h->block > (uint64_t)1 << 40 ||
-        h->length > (uint64_t)1 << 60 || h->length < h->block ||
+    if (h->spare || h->stripe != WS_STRIPE || h->block < WS_BLOCK_LEAST ||
+        h->block > (uint64_t)1 << 40 || h->length > (uint64_t)1 << 60 || h->length < h->block ||
         h->stripes != stripes_of((int64_t)h->length, (int64_t)h->block) ||
         sizeof *h + 8 * h->stripes > h->block)
         return damaged(name, "its head");
@@ -161,7 +175,8 @@ static ws_err read_head(int fd, const char *name, head *h, uint64_t **hashes)
     if ((err = ws_alloc(hashes, (int64_t)h->stripes, 8, "hashes of a checkpoint"))) return err;
     if (h->stripes && read_at(fd, *hashes, (int64_t)h->stripes * 8, sizeof *h))
         return trouble(name, "read");
-    return h->hash == hash_of_head(*h, *hashes) ? WS_OK : damaged(name, "its head");
+    if (h->hash != hash_of_head(*h, *hashes)) return damaged(name, "its head");
+    return rest_is_zero(fd, name, h);
 }
 
 static ws_err compare(int fd, const char *name, const head *h, const ws_comm *c,

@@ -2,9 +2,8 @@
  * every activation and loss, for rows, biases and output weights.
  *
  * Tolerance: rows of size one and coefficients are float32, so steps are known to 1e-7 of their
- * size; central
- * differences with h = 1e-5 are exact to 1e-9 but for a kink of relu within h, which the chosen
- * numbers do not have. */
+ * size; central differences with h = 1e-5 are exact to 1e-9 but for a kink of relu within h,
+ * which the chosen numbers do not have. */
 #include <math.h>
 #include <string.h>
 

@@ -75,14 +75,16 @@ int ws_h5_put_rows(hid_t file, const char *path, ws_type type, int64_t rows_all,
 {
     hsize_t dims[2] = {(hsize_t)rows_all, (hsize_t)cols};
     hid_t space = H5Screate_simple(cols ? 2 : 1, dims, NULL), link = H5Pcreate(H5P_LINK_CREATE);
-    hid_t set;
+    hid_t set, create = H5Pcreate(H5P_DATASET_CREATE);
     int bad;
 
+    H5Pset_obj_track_times(create, 0); /* the same content is the same file */
     H5Pset_create_intermediate_group(link, 1);
-    set = H5Dcreate2(file, path, ws_h5_type(type), space, link, H5P_DEFAULT, H5P_DEFAULT);
+    set = H5Dcreate2(file, path, ws_h5_type(type), space, link, create, H5P_DEFAULT);
     bad = set < 0;
     if (!bad && rows > 0) bad = write_block(set, type, first, rows, cols, data);
     if (set >= 0) bad = H5Dclose(set) < 0 || bad;
+    H5Pclose(create);
     H5Pclose(link);
     H5Sclose(space);
     return bad;

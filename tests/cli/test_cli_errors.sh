@@ -71,7 +71,7 @@ expect 1 1 "has no y" $t --data nolabels.h5
 expect 2 1 "needs classes" $t --data real.h5 --loss softmax
 expect 2 1 "real targets" $t --data real.h5 --loss logistic
 expect 1 1 "no neuron" $t --data good.h5 --shift 30
-expect 1 1 "diverged" $t --data good.h5 --rate 1e30 --loss squared
+expect 1 1 "diverged" train --width 64 --steps 3 --quiet --data good.h5 --rate 1e30 --loss squared
 expect 1 1 "no/such/new.h5" train --data good.h5 --width 64 --steps 3 --checkpoint no/such/new.h5 --quiet
 expect 1 1 "no/such/m.jsonl" train --data good.h5 --width 64 --steps 3 --metrics no/such/m.jsonl --quiet
 expect 1 1 "none.h5 cannot be read" train --resume none.h5

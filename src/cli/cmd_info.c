@@ -62,7 +62,7 @@ static ws_err get(ws_ckpt *c, const char *group, const char *name, char type, cJ
 
 static ws_err read_facts(ws_ckpt *c, cJSON *all)
 {
-    cJSON *v = NULL, *options = cJSON_AddObjectToObject(all, "options");
+    cJSON *v = NULL, *all_options = cJSON_AddObjectToObject(all, "options");
     ws_err err = WS_OK;
 
     for (size_t k = 0; k < sizeof facts / sizeof *facts && !err; k++) {
@@ -74,7 +74,7 @@ static ws_err read_facts(ws_ckpt *c, cJSON *all)
     for (const ws_opt *row = ws_train_table; row->name && !err; row++) {
         char type = row->type == WS_OPT_STR ? 't' : row->type == WS_OPT_REAL ? 'r' : 'i';
         if ((err = get(c, "/options", row->name, type, &v))) return err;
-        cJSON_AddItemToObject(options, row->name, v);
+        cJSON_AddItemToObject(all_options, row->name, v);
     }
     return err;
 }

@@ -151,7 +151,7 @@ static ws_err put_touched_rows(ws_ckpt_writer *w, const ws_run *r)
     for (int i = 0; i < n && !err; i++) {
         char path[80];
         gather(net, &list[i], buffer);
-        snprintf(path, sizeof path, "%s_touched", list[i].path);
+        snprintf(path, sizeof path, "%.60s_touched", list[i].path);
         err = ws_ckpt_put_rows(w, path, list[i].type, all, last - k, k, list[i].cols, buffer);
     }
 done:

@@ -174,7 +174,7 @@ static ws_err choose_index(ws_run *r)
                            "--index %s goes with --activation relu: %s uses every neuron", word,
                            r->opt.activation);
         r->index_kind = "all";
-        snprintf(r->index_reason, sizeof r->index_reason, "%s uses every neuron",
+        snprintf(r->index_reason, sizeof r->index_reason, "%.20s uses every neuron",
                  r->opt.activation);
     } else if (strcmp(word, "auto") == 0) {
         r->index_kind = ws_index_choose(&p, r->index_reason);

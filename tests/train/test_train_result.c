@@ -40,7 +40,8 @@ static void real_targets_come_back_in_the_users_units(void **state)
     ws_score score;
 
     (void)state;
-    assert_all(train_on(&world, "data=real.h5 width=1001 optimizer=gd steps=60 prepare=none shift=0",
+    assert_all(train_on(&world,
+                        "data=real.h5 width=1001 optimizer=gd steps=60 prepare=none shift=0",
                         "run.h5", &result) == WS_OK);
     assert_true(result.test_rmse > 5 && result.test_rmse < 80);
     assert_all(ws_predictor_open(&world, "run.h5", &p) == WS_OK);

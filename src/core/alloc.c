@@ -126,6 +126,21 @@ ws_err ws_grow(void *where, int64_t *capacity, int64_t n, size_t size, const cha
     return WS_OK;
 }
 
+void ws_shrink(void *where, int64_t n, size_t size)
+{
+    size_t bytes = bytes_of(n, size), old;
+    void *p, *q;
+
+    memcpy(&p, where, sizeof p);
+    if (!p || !head_of(p)->mapped || bytes < LARGE || bytes >= head_of(p)->bytes) return;
+    old = head_of(p)->bytes;
+    if ((q = mremap(head_of(p), old, bytes, MREMAP_MAYMOVE)) == MAP_FAILED) return;
+    ((head *)q)->bytes = bytes;
+    atomic_fetch_sub(&held, (int64_t)(old - bytes));
+    q = (char *)q + ALIGN;
+    memcpy(where, &q, sizeof q);
+}
+
 void ws_free(void *where)
 {
     void *p, *none = NULL;

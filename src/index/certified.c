@@ -9,7 +9,7 @@
 
 /* Segments at the start: a listing needs its pairs by row and by sample at the same time, and
  * parts of the whole keep that small. */
-enum { PARTS = 16 };
+enum { PARTS = 32 };
 
 static const double default_slack = 0.8;
 
@@ -55,6 +55,11 @@ static ws_err build(ws_index *ix)
         for (int64_t i = 0; i < k; i++) c->queue[i] = from + i;
         err = ws_certified_list(c, c->queue, k);
     }
+    /* The room for the pairs of a part is not needed again: later listings are small. */
+    ws_pairs_free(&c->pairs);
+    ws_proposer_destroy(&c->proposer);
+    if (!err && !(err = ws_proposer_create(&c->proposer)))
+        err = ws_propose_samples(c->proposer, &ix->samples, NULL, ix->samples.n);
     return err;
 }
 
@@ -228,8 +233,9 @@ static double bytes(const ws_index_plan *p)
     double share = p->spread > 0 ? ws_gauss_tail((p->threshold - slack) / p->spread) : 1;
     double entries = (double)p->n * (double)p->registered * fmin(share, 1);
 
-    /* Lists, a part of them once more by row while they are made, and what a row has. */
-    return entries * sizeof(ws_entry) * (1 + 1.25 / PARTS) + 65 * (double)p->n +
+    /* Lists; a part of them twice more, by row and with room to grow, while they are made, which is
+     * also the room that the longer lists of moved neurons will take; and what a row has. */
+    return entries * sizeof(ws_entry) * (1 + 3.0 / PARTS) + 65 * (double)p->n +
            8.0 * PARTS * (double)p->registered;
 }
 

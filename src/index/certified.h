@@ -31,7 +31,7 @@ typedef struct ws_segment {
     int32_t id;      /* never used twice */
 } ws_segment;
 
-enum { WS_SEGMENTS = 48 };
+enum { WS_SEGMENTS = 64 };
 
 /* What a query needs of a row, in one fetch. */
 typedef struct ws_row_state {
@@ -66,7 +66,7 @@ typedef struct ws_certified {
 /** List these rows: at build, and again when they have moved too far.  Local: WS_ERR_NOMEM. */
 ws_err ws_certified_list(ws_certified *c, const int64_t *row, int64_t n);
 
-/** Merge segments if there are many, or if many entries are stale.  Local: WS_ERR_NOMEM. */
+/** Drop stale entries where there are many; merge segments when there is no room for one more.  Local: WS_ERR_NOMEM. */
 ws_err ws_certified_tidy(ws_certified *c);
 
 /** Recompute reach from moved2, norm and bias. */

@@ -153,16 +153,31 @@ static ws_err merge(ws_certified *c, const uint8_t mark[WS_SEGMENTS])
     return WS_OK;
 }
 
+/* Drop the stale entries of a segment where they lie, and give the memory back. */
+static void compact(ws_certified *c, ws_segment *s)
+{
+    int64_t to = 0, from = 0;
+
+    c->base.counts.bytes -= segment_bytes(c, s);
+    for (int64_t i = 0; i < c->base.samples.n; i++) {
+        int64_t end = s->first[i + 1];
+
+        for (; from < end; from++)
+            if (c->state[s->entry[from].row].segment == s->id) s->entry[to++] = s->entry[from];
+        s->first[i + 1] = to;
+    }
+    s->n = s->live = to;
+    ws_shrink(&s->entry, to, sizeof *s->entry);
+    c->base.counts.bytes += segment_bytes(c, s);
+}
+
 ws_err ws_certified_tidy(ws_certified *c)
 {
     uint8_t mark[WS_SEGMENTS] = {0};
-    int64_t all = 0, live = 0;
     int marked = 0;
 
-    for (int k = 0; k < c->segments; k++) {
-        all += c->segment[k].n;
-        live += c->segment[k].live;
-    }
+    for (int k = 0; k < c->segments; k++)
+        if (c->segment[k].n - c->segment[k].live > c->segment[k].n / 8) compact(c, &c->segment[k]);
     if (c->segments == WS_SEGMENTS) {
         /* Full: merge the smaller half, so that an entry is moved a logarithmic number of times. */
         while (marked < WS_SEGMENTS / 2) {
@@ -173,12 +188,6 @@ ws_err ws_certified_tidy(ws_certified *c)
             mark[least] = 1;
             marked++;
         }
-    } else if (all > live + live / 2 + 65536) {
-        for (int k = 0; k < c->segments; k++)
-            if (c->segment[k].live < c->segment[k].n - c->segment[k].n / 4) {
-                mark[k] = 1;
-                marked++;
-            }
     }
     return marked ? merge(c, mark) : WS_OK;
 }

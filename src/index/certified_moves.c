@@ -10,6 +10,8 @@
 
 enum { GROUP = 64 }; /* rows listed together: fewer would waste the GEMM */
 
+static const float growth = 1.25f; /* of the slack, each time */
+
 /* |stored z - <w listed, x>| for every registered sample. */
 static double z_error(const ws_certified *c, int64_t r)
 {
@@ -74,7 +76,7 @@ static ws_err relist(ws_certified *c)
     ws_err err = ws_certified_tidy(c); /* makes room for one more segment */
 
     if (err) return err;
-    for (int64_t k = 0; k < c->queue_n; k++) c->rho[c->queue[k]] *= 1.5f;
+    for (int64_t k = 0; k < c->queue_n; k++) c->rho[c->queue[k]] *= growth;
     err = ws_certified_list(c, c->queue, c->queue_n);
     c->base.counts.relisted += c->queue_n;
     c->queue_n = 0;

@@ -18,6 +18,10 @@ ws_err ws_alloc(void *out, int64_t n, size_t size, const char *what);
  *  @return local: WS_ERR_NOMEM; *p and *capacity are as before */
 ws_err ws_grow(void *p, int64_t *capacity, int64_t n, size_t size, const char *what);
 
+/** Give back what lies beyond n elements of a block from ws_alloc; large blocks only, small ones
+ *  stay as they are.  Not collective; cannot fail. */
+void ws_shrink(void *p, int64_t n, size_t size);
+
 /** Free and set to NULL.  p is the address of the pointer. */
 void ws_free(void *p);
 

@@ -22,6 +22,9 @@ ws_err ws_block_verify(const ws_comm *comm, const char *file, const char *name, 
 /** Put temp in place of file, keeping older ones.  Rank 0's work; local. */
 ws_err ws_place(const char *temp, const char *file, int keep, int rank);
 
+/** Is this name free for a checkpoint: nothing there, or no HDF5 file of another kind?  Local. */
+ws_err ws_place_free(const char *file);
+
 /** Can this many bytes be written beside file?  Makes temp.  Rank 0's work; local. */
 ws_err ws_place_open(const char *temp, const char *file, double bytes);
 

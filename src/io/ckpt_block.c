@@ -99,7 +99,7 @@ ws_err ws_block_write(const ws_comm *comm, const char *file, const char *name, i
     ws_err err = WS_OK;
 
     memcpy(h.magic, magic, sizeof magic);
-    if (fd < 0 || fstat(fd, &st) != 0) {
+    if (fd < 0 || fsync(fd) != 0 || fstat(fd, &st) != 0) { /* each node syncs what it wrote */
         err = trouble(name, "written");
     } else {
         h.length = (uint64_t)st.st_size;
@@ -130,9 +130,7 @@ ws_err ws_block_write(const ws_comm *comm, const char *file, const char *name, i
 
 static ws_err damaged(const char *name, const char *part)
 {
-    return ws_fail(WS_ERR_DATA,
-                   "%s is damaged (%s): use an older checkpoint, %s.1, if there is one", name, part,
-                   name);
+    return ws_fail(WS_ERR_DATA, "%s is damaged (%s)", name, part);
 }
 
 /* What follows the hashes in the block must be zero. */

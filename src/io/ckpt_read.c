@@ -32,12 +32,17 @@ static int is_there(const char *file, int k)
     return access(name, F_OK) == 0;
 }
 
+/* The first of file.k, file.(k+1), ... that is there (k = 0: file itself); OLDEST if none is. */
+static int next_there(const ws_comm *comm, const char *file, int k)
+{
+    while (comm->rank == 0 && k < OLDEST && !is_there(file, k)) k++;
+    MPI_Bcast(&k, 1, MPI_INT, 0, comm->mpi);
+    return k;
+}
+
 int ws_ckpt_exists(const ws_comm *comm, const char *file)
 {
-    int found = comm->rank == 0 && (is_there(file, 0) || is_there(file, 1));
-
-    MPI_Bcast(&found, 1, MPI_INT, 0, comm->mpi);
-    return found;
+    return next_there(comm, file, 0) < OLDEST;
 }
 
 /* Verify and open one file.  Collective; agreed. */
@@ -62,16 +67,24 @@ static ws_err open_older(ws_ckpt *c, const char *file, ws_err first)
     ws_err err = first;
 
     snprintf(why, sizeof why, "%s", ws_err_text());
-    for (int k = 1; k < OLDEST && err; k++) {
-        int there = c->comm->rank == 0 && is_there(file, k);
-        MPI_Bcast(&there, 1, MPI_INT, 0, c->comm->mpi);
-        if (!there) break;
+    for (int k = 1; (k = next_there(c->comm, file, k)) < OLDEST && err; k++) {
         name_of(file, k, name, sizeof name);
         err = open_one(c, name);
     }
-    if (err) return ws_fail(first, "%s", why);
+    if (err) return ws_fail(first, "%s, and there is no good older one", why);
     snprintf(c->note, sizeof c->note, "%s; %s is used instead", why, c->file);
     return WS_OK;
+}
+
+/* Name the next older one of a file that cannot be used. */
+static ws_err advise(ws_ckpt *c, const char *file, ws_err err)
+{
+    char why[900];
+    int k = next_there(c->comm, file, 1);
+
+    if (k == OLDEST) return err;
+    snprintf(why, sizeof why, "%s", ws_err_text());
+    return ws_fail(err, "%s: an older checkpoint is %s.%d", why, file, k);
 }
 
 ws_err ws_ckpt_open(const ws_comm *comm, const char *file, int fall_back, ws_ckpt **out)
@@ -81,11 +94,17 @@ ws_err ws_ckpt_open(const ws_comm *comm, const char *file, int fall_back, ws_ckp
 
     *out = NULL;
     ws_h5_quiet();
-    if ((err = ws_agree(comm, ws_alloc(&c, 1, sizeof *c, "checkpoint")))) return err;
+    if ((err = ws_agree(comm, ws_alloc(&c, 1, sizeof *c, "checkpoint")))) {
+        ws_free(&c); /* there was memory here, but not on another rank */
+        return err;
+    }
     c->comm = comm;
     c->h5 = -1;
     err = open_one(c, file);
-    if (err && fall_back) err = open_older(c, file, err);
+    if (err && fall_back)
+        err = open_older(c, file, err);
+    else if (err)
+        err = advise(c, file, err);
     if (err)
         ws_ckpt_close(&c);
     else

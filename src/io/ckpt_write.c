@@ -55,7 +55,10 @@ ws_err ws_ckpt_create(const ws_comm *comm, const char *file, double bytes, ws_ck
 
     *out = NULL;
     ws_h5_quiet();
-    if ((err = ws_agree(comm, ws_alloc(&w, 1, sizeof *w, "checkpoint")))) return err;
+    if ((err = ws_agree(comm, ws_alloc(&w, 1, sizeof *w, "checkpoint")))) {
+        ws_free(&w); /* there was memory here, but not on another rank */
+        return err;
+    }
     w->comm = comm;
     w->h5 = -1;
     snprintf(w->file, sizeof w->file, "%s", file);
@@ -168,6 +171,8 @@ ws_err ws_ckpt_probe(const ws_comm *comm, const char *file)
     snprintf(temp, sizeof temp, "%s.tmp", file);
     if (comm->rank == 0 && strlen(file) > 1000)
         err = ws_fail(WS_ERR_USAGE, "--checkpoint: the name of the file is too long");
-    if (comm->rank == 0 && !err && !(err = ws_place_open(temp, file, 0))) unlink(temp);
+    if (comm->rank == 0 && !err && !(err = ws_place_free(file)) &&
+        !(err = ws_place_open(temp, file, 0)))
+        unlink(temp);
     return ws_agree(comm, err);
 }

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "convert_impl.h"
 
@@ -43,6 +44,21 @@ static ws_err check(const ws_convert_options *o, const char *format)
     return WS_OK;
 }
 
+/* The output under the name of an input would take its place. */
+static ws_err check_output(const ws_convert_options *o)
+{
+    const char *inputs[4] = {o->input, o->labels, o->test, o->test_labels};
+    struct stat out, in;
+
+    if (stat(o->output, &out) != 0) return WS_OK;
+    for (int k = 0; k < 4; k++)
+        if (inputs[k] && stat(inputs[k], &in) == 0 && in.st_dev == out.st_dev &&
+            in.st_ino == out.st_ino)
+            return ws_fail(WS_ERR_USAGE, "%s is read and cannot be the output: choose another name",
+                           inputs[k]);
+    return WS_OK;
+}
+
 static int32_t classes_of(const ws_out *o)
 {
     double most = 0;
@@ -69,7 +85,7 @@ ws_err ws_convert(const ws_convert_options *opt, ws_convert_report *report)
 
     *report = (ws_convert_report){0};
     if (strcmp(format, "auto") == 0) err = find_format(opt->input, &format);
-    if (err || (err = check(opt, format))) return err;
+    if (err || (err = check(opt, format)) || (err = check_output(opt))) return err;
     if ((err = ws_out_open(opt->output, &out))) return err;
     if (strcmp(format, "idx") == 0)
         err = ws_convert_idx(opt, &out);

@@ -1,4 +1,5 @@
 /* convert_csv.c - comma, semicolon or tab separated numbers, with or without a header. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,8 @@ typedef struct csv {
     int64_t fields, label; /* columns of the file; which is the label, -1 none */
     char (*word)[NAME];    /* labels that are words, in order of appearance */
     int words, numbers;    /* how many; whether number labels were seen */
+    char *names;           /* the training file's header; owned */
+    int part;              /* 0 training, 1 test */
 } csv;
 
 static ws_err wrong(const ws_lines *l, int64_t column, const char *what, const char *text, int n)
@@ -120,11 +123,10 @@ static ws_err class_of(csv *c, const ws_lines *l, const char *f, int n, double *
             *y = k;
             return WS_OK;
         }
-    if (c->words == CLASSES || c->numbers)
-        return wrong(l, c->label,
-                     c->numbers ? "the label is a word, others are numbers:"
-                                : "more than 1000 words as labels:",
-                     f, n);
+    if (c->numbers) return wrong(l, c->label, "the label is a word, others are numbers:", f, n);
+    if (c->part == 1)
+        return wrong(l, c->label, "a label that the training file does not have:", f, n);
+    if (c->words == CLASSES) return wrong(l, c->label, "more than 1000 words as labels:", f, n);
     strcpy(c->word[c->words], name);
     *y = c->words++;
     return WS_OK;
@@ -133,11 +135,15 @@ static ws_err class_of(csv *c, const ws_lines *l, const char *f, int n, double *
 static ws_err label(csv *c, const ws_lines *l, const char *f, int n, double *y)
 {
     if (n == 0) return wrong(l, c->label, "the label is missing", "", 0);
-    if (!c->words && ws_number(f, f + n, y)) {
-        c->numbers = 1;
-        return WS_OK;
-    }
-    return class_of(c, l, f, n, y);
+    if (!ws_number(f, f + n, y)) return class_of(c, l, f, n, y);
+    if (c->words)
+        return wrong(l, c->label,
+                     "the label is a number, others are words (if the first line names the "
+                     "columns, say --header yes):",
+                     f, n);
+    if (!isfinite(*y)) return wrong(l, c->label, "the label is not finite:", f, n);
+    c->numbers = 1;
+    return WS_OK;
 }
 
 static ws_err row(csv *c, const ws_lines *l, char *line, int part)
@@ -156,11 +162,36 @@ static ws_err row(csv *c, const ws_lines *l, char *line, int part)
         } else {
             if (n == 0) return wrong(l, at_column, "a value is missing", "", 0);
             if (!ws_number(f, f + n, &v)) return wrong(l, at_column, "not a number:", f, n);
+            if (!isfinite((float)v)) return wrong(l, at_column, "not finite as float32:", f, n);
             to[j++] = (float)v;
         }
     }
     if (!err && at_column < c->fields) return wrong(l, at_column, "fields are missing", "", 0);
     return !err && c->label >= 0 ? ws_out_y(c->out, part, y) : err;
+}
+
+/* The header of the test file must name the same columns; both lines have as many. */
+static ws_err same_names(csv *c, const ws_lines *l, char *line)
+{
+    char *a = c->names, *b = line;
+
+    for (int64_t at_column = 0; a && b; at_column++) {
+        int n, k;
+        const char *want = field(&a, c->separator, &n), *found = field(&b, c->separator, &k);
+        if (n != k || strncmp(want, found, (size_t)n) != 0)
+            return wrong(l, at_column, "the training file has another name for this column than",
+                         found, k);
+    }
+    return WS_OK;
+}
+
+static ws_err keep_names(csv *c, const char *line)
+{
+    int64_t n = (int64_t)strlen(line) + 1;
+    ws_err err = ws_alloc(&c->names, n, 1, "names of the columns");
+
+    if (!err) memcpy(c->names, line, (size_t)n);
+    return err;
 }
 
 /* The first line decides separator, header and columns; the test file must agree. */
@@ -173,14 +204,13 @@ static ws_err first_line(csv *c, const ws_lines *l, char *line, int part)
     if (part == 0) c->separator = separator_of(line);
     fields = count_fields(line, c->separator, &text);
     if (part == 1) {
-        if (fields == c->fields) return WS_OK;
+        if (fields == c->fields) return c->header ? same_names(c, l, line) : WS_OK;
         return ws_fail(WS_ERR_SHAPE, "%s has %lld columns but %s has %lld", c->opt->test,
                        (long long)fields, c->opt->input, (long long)c->fields);
     }
-    (void)l;
     c->fields = fields;
     c->header = strcmp(c->opt->header, "auto") == 0 ? text : strcmp(c->opt->header, "yes") == 0;
-    if ((err = find_label(c, line))) return err;
+    if ((err = find_label(c, line)) || (c->header && (err = keep_names(c, line)))) return err;
     if (c->fields - (c->label >= 0) < 1)
         return ws_fail(WS_ERR_DATA, "%s has no column but the label", c->opt->input);
     return WS_OK;
@@ -192,6 +222,8 @@ static ws_err read_file(csv *c, const char *file, int part)
     ws_err err = ws_lines_open(file, &l);
     char *line;
     int begun = 0;
+
+    c->part = part;
 
     while (!err && (line = ws_lines_next(&l, &err))) {
         if (!line[strspn(line, " \t")]) continue;
@@ -218,5 +250,6 @@ ws_err ws_convert_csv(const ws_convert_options *opt, ws_out *o, int *words)
     if (!err && opt->test) err = read_file(&c, opt->test, 1);
     *words = c.words;
     ws_free(&c.word);
+    ws_free(&c.names);
     return err;
 }

@@ -1,5 +1,6 @@
 /* convert_libsvm.c - "label index:value index:value ...", indices from 1, ascending. Two passes: the
  * number of columns is known only at the end. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,6 +20,7 @@ static ws_err parse(const ws_lines *l, char *line, double *y, int64_t *most, flo
     *y = strtod(line, &end);
     if (end == line || (*end && *end != ' ' && *end != '\t'))
         return wrong(l, "does not begin with a label");
+    if (!isfinite(*y)) return wrong(l, "the label is not finite");
     for (;;) {
         long long index;
         double v;
@@ -32,6 +34,7 @@ static ws_err parse(const ws_lines *l, char *line, double *y, int64_t *most, flo
         at = end + 1;
         v = strtod(at, &end);
         if (end == at || (*end && !strchr(" \t", *end))) return wrong(l, "a value is not a number");
+        if (!isfinite((float)v)) return wrong(l, "a value is not finite as float32");
         if (row) row[index - 1] = (float)v;
         last = index;
         if (index > *most) *most = index;
@@ -41,7 +44,7 @@ static ws_err parse(const ws_lines *l, char *line, double *y, int64_t *most, flo
 static ws_err pass(const char *file, ws_out *o, int part, int64_t *most, int write)
 {
     ws_lines l;
-    ws_err err = ws_lines_open(file, &l), next;
+    ws_err err = ws_lines_open(file, &l);
     char *line;
 
     while (!err && (line = ws_lines_next(&l, &err))) {
@@ -51,9 +54,9 @@ static ws_err pass(const char *file, ws_out *o, int part, int64_t *most, int wri
         if (write && !(row = ws_out_row(o, part, &err))) break;
         if (!(err = parse(&l, line, &y, most, row)) && write) err = ws_out_y(o, part, y);
     }
-    next = err;
+    if (!err && write && o->part[part].n == 0) err = ws_fail(WS_ERR_DATA, "%s has no rows", file);
     ws_lines_close(&l);
-    return next;
+    return err;
 }
 
 ws_err ws_convert_libsvm(const ws_convert_options *opt, ws_out *o)

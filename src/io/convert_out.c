@@ -42,6 +42,8 @@ char *ws_lines_next(ws_lines *l, ws_err *err)
         return NULL;
     }
     l->number++;
+    if (l->number == 1 && strncmp(l->line, "\xef\xbb\xbf", 3) == 0) /* a mark that editors leave */
+        memmove(l->line, l->line + 3, (size_t)(n -= 3) + 1);
     while (n > 0 && (l->line[n - 1] == '\n' || l->line[n - 1] == '\r')) l->line[--n] = 0;
     return l->line;
 }

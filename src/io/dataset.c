@@ -8,6 +8,7 @@
 
 #include "dataset_impl.h"
 #include "wingspan/core/alloc.h"
+#include "wingspan/core/hash.h"
 
 void ws_loading_warn(ws_loading *l, const char *fmt, ...)
 {
@@ -58,16 +59,21 @@ static ws_err copy_preparation(const ws_preparation *from, ws_preparation *to)
 }
 
 /* Leaders: open the file and find its shape. */
-static ws_err look(ws_loading *l, MPI_Comm leaders)
+static ws_err look(ws_loading *l, const ws_comm *leaders)
 {
     ws_reader *r = &l->reader;
     const ws_preparation *stored = l->opt->stored;
+    int64_t shape[3];
     ws_err err = ws_reader_open(l->file, leaders, r);
 
     if (err) return err;
     l->f.n = r->n[0];
     l->f.n_test = r->n[1];
     l->f.d = r->d;
+    shape[0] = r->n[0];
+    shape[1] = r->n[1];
+    shape[2] = r->d;
+    l->f.checksum = ws_hash(shape, sizeof shape, 0);
     if (stored && stored->d != r->d)
         return ws_fail(WS_ERR_SHAPE, "%s has %lld columns, but the network was trained on %lld",
                        l->file, (long long)r->d, (long long)stored->d);
@@ -166,16 +172,7 @@ static void fill(ws_loading *l, ws_dataset *ds)
     l->store = NULL;
 }
 
-/* Labels of another kind than the network's are no labels. */
-static void take_away_misfits(ws_loading *l)
-{
-    const ws_reader *r = &l->reader;
-    int fits = l->f.classes ? r->y_kind == WS_Y_INTEGER && !r->matrix : r->columns == l->f.columns;
-
-    if (!fits) l->f.has_y = l->f.has_y_test = 0;
-}
-
-static ws_err load(ws_loading *l, const ws_comm *comm, const ws_comm *node, MPI_Comm leaders)
+static ws_err load(ws_loading *l, const ws_comm *comm, const ws_comm *node, const ws_comm *leaders)
 {
     struct ws_dataset_store *s = l->store;
     size_t bytes;
@@ -188,7 +185,6 @@ static ws_err load(ws_loading *l, const ws_comm *comm, const ws_comm *node, MPI_
     if ((err = ws_store_create(comm, bytes, &s->memory))) return err;
     lay_out(l, s, s->memory.base);
     if (node->rank == 0) {
-        take_away_misfits(l);
         err = ws_labels_read(l);
         if (!err) err = ws_prepare_samples(l);
     }
@@ -213,7 +209,7 @@ ws_err ws_dataset_load(const ws_comm *comm, const char *file, const ws_dataset_o
     if ((err = ws_agree(comm, err))) goto done;
     ws_comm_node(comm, &node);
     ws_comm_leaders(comm, &node, &leaders);
-    err = load(&l, comm, &node, leaders.mpi);
+    err = load(&l, comm, &node, &leaders);
     ws_reader_close(&l.reader);
     ws_comm_destroy(&leaders);
     ws_comm_destroy(&node);

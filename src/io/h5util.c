@@ -96,6 +96,10 @@ int ws_io_told_to_fail(const char *stage, int rank)
     char word[40];
     int who;
 
-    return text && sscanf(text, "%39[^:]:%d", word, &who) == 2 && who == rank &&
-           strcmp(word, stage) == 0;
+    while (text && sscanf(text, "%39[^:]:%d", word, &who) == 2) {
+        if (who == rank && strcmp(word, stage) == 0) return 1;
+        text = strchr(text, ',');
+        if (text) text++;
+    }
+    return 0;
 }

@@ -35,7 +35,8 @@ static ws_err find_classes(ws_loading *l, const int64_t *y, int64_t n)
     if (plus_minus && least < 0) return new_labels(l, 2, -1, 2);
     if (least < 0)
         return ws_fail(WS_ERR_DATA,
-                       "%s: y has the label %lld in row %lld: labels are 0, 1, ... or -1 and +1; "
+                       "%s: y has the label %lld in row %lld (counted from 0): labels are 0, 1, "
+                       "... or -1 and +1; "
                        "store targets to be fitted as floats",
                        l->file, (long long)least, (long long)row);
     if (most >= CLASSES)
@@ -57,6 +58,25 @@ static int zero_or_one(const ws_reader *r, const void *y, int64_t count)
     return 1;
 }
 
+/* The network has the say; labels of another kind than its own are no labels. */
+static ws_err kind_of_network(ws_loading *l)
+{
+    const ws_reader *r = &l->reader;
+    const ws_preparation *p = l->opt->stored;
+    int fits = p->classes ? r->y_kind == WS_Y_INTEGER && !r->matrix : !p->c || r->columns == p->c;
+
+    l->f.classes = p->classes;
+    l->f.target_columns = p->c;
+    l->f.columns = p->classes ? 0 : p->c ? p->c : (int32_t)r->columns;
+    if (fits || !(r->has[0] || r->has[1])) return WS_OK;
+    l->f.has_y = l->f.has_y_test = 0;
+    if (!l->opt->need_y) return WS_OK;
+    return ws_fail(WS_ERR_DATA,
+                   "%s: y has another type or number of columns than the network was "
+                   "trained on (%s)",
+                   l->file, p->classes ? "a vector of integer classes" : "real targets");
+}
+
 ws_err ws_labels_kind(ws_loading *l)
 {
     const ws_reader *r = &l->reader;
@@ -69,13 +89,11 @@ ws_err ws_labels_kind(ws_loading *l)
     l->f.y_kind = r->y_kind;
     if (!r->has[0] && l->opt->need_y)
         return ws_fail(WS_ERR_DATA, "%s has no y: training needs labels or targets", l->file);
-    if (stored) {
-        l->f.classes = stored->classes;
-        l->f.columns = stored->classes ? 0 : (int32_t)r->columns;
-        l->f.target_columns = stored->c;
+    if (stored) return kind_of_network(l);
+    if (!r->has[0]) {
+        l->f.has_y_test = 0; /* nothing says what it means */
         return WS_OK;
     }
-    if (!r->has[0]) return WS_OK;
     if ((err = ws_alloc(&y, r->n[0] * r->columns, 8, "labels"))) return err;
     if (!(err = ws_reader_y(&l->reader, 0, y))) {
         if (r->y_kind == WS_Y_INTEGER && !r->matrix) {
@@ -104,8 +122,8 @@ static ws_err put_classes(ws_loading *l, int part, const int64_t *y)
         if ((to[i] = class_of(&l->prep, y[i])) < 0)
             return ws_fail(
                 WS_ERR_DATA,
-                "%s: %s has the label %lld in row %lld, which the training labels do not "
-                "have",
+                "%s: %s has the label %lld in row %lld (counted from 0), which the training labels "
+                "do not have",
                 l->file, part ? "y_test" : "y", (long long)y[i], (long long)i);
     return WS_OK;
 }
@@ -160,9 +178,7 @@ static ws_err read_part(ws_loading *l, int part)
     void *y = NULL;
     ws_err err;
 
-    if (!r->has[part]) return WS_OK;
-    if (classes ? r->y_kind != WS_Y_INTEGER || r->matrix : r->columns != l->f.columns)
-        return WS_OK; /* labels of another kind: dataset.c takes has_y away */
+    if (!(part ? l->f.has_y_test : l->f.has_y)) return WS_OK;
     if ((err = ws_alloc(&y, count, 8, "labels"))) return err;
     if (!(err = ws_reader_y(r, part, y))) {
         l->f.checksum = ws_hash(y, (size_t)count * 8, l->f.checksum);

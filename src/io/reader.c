@@ -65,7 +65,7 @@ static ws_err open_x(ws_reader *r, int part)
     c = class_of(r->x[part], &size, &is_signed);
     if (c != H5T_INTEGER && c != H5T_FLOAT)
         return ws_fail(WS_ERR_DATA, "%s: %s does not hold numbers", r->name, x_name[part]);
-    if (part == 0) r->byte = c == H5T_INTEGER && size == 1 && !is_signed;
+    r->byte[part] = c == H5T_INTEGER && size == 1 && !is_signed;
     r->n[part] = dims[0];
     r->d = dims[1];
     return WS_OK;
@@ -98,10 +98,10 @@ static ws_err open_y(ws_reader *r, int part)
     return WS_OK;
 }
 
-static ws_err open_file(ws_reader *r, MPI_Comm mpi)
+/* What can be wrong with the file as this node sees it. */
+static ws_err check_file(const ws_reader *r)
 {
     struct stat st;
-    hid_t access;
     FILE *f;
 
     if (stat(r->name, &st) != 0)
@@ -113,22 +113,32 @@ static ws_err open_file(ws_reader *r, MPI_Comm mpi)
     if (H5Fis_hdf5(r->name) <= 0)
         return ws_fail(WS_ERR_DATA, "%s is not an HDF5 file: make a data set with wingspan convert",
                        r->name);
-    access = ws_h5_access(mpi);
-    r->file = H5Fopen(r->name, H5F_ACC_RDONLY, access);
-    H5Pclose(access);
-    if (r->file < 0)
-        return ws_fail(WS_ERR_DATA, "%s is damaged or cut short: HDF5 cannot open it", r->name);
     return WS_OK;
 }
 
-ws_err ws_reader_open(const char *file, MPI_Comm mpi, ws_reader *r)
+/* Opening is a meeting, so no leader enters it before all have seen the file. */
+static ws_err open_file(ws_reader *r, const ws_comm *leaders)
+{
+    hid_t access;
+    ws_err err = ws_agree(leaders, check_file(r));
+
+    if (err) return err;
+    access = ws_h5_access(leaders->mpi);
+    r->file = H5Fopen(r->name, H5F_ACC_RDONLY, access);
+    H5Pclose(access);
+    if (r->file < 0)
+        err = ws_fail(WS_ERR_DATA, "%s is damaged or cut short: HDF5 cannot open it", r->name);
+    return ws_agree(leaders, err);
+}
+
+ws_err ws_reader_open(const char *file, const ws_comm *leaders, ws_reader *r)
 {
     ws_err err;
 
     ws_h5_quiet();
     *r = (ws_reader){.file = -1, .x = {-1, -1}, .y = {-1, -1}, .columns = 1};
     snprintf(r->name, sizeof r->name, "%s", file);
-    if ((err = open_file(r, mpi))) return err;
+    if ((err = open_file(r, leaders))) return err;
     for (int part = 0; part < 2; part++)
         if ((err = open_x(r, part)) || (err = open_y(r, part))) return err;
     r->slab = r->d > 4194304 ? 1 : 4194304 / r->d;
@@ -162,11 +172,11 @@ ws_err ws_reader_rows(ws_reader *r, int part, int64_t at, int64_t k, float *to)
     for (int64_t i = 0; i < k * r->d; i++)
         if (!isfinite(to[i]))
             return ws_fail(WS_ERR_DATA,
-                           "%s: %s has a value that is not finite in row %lld, column %lld "
-                           "(counted from 0)",
+                           "%s: %s has a value that is not finite as float32 in row %lld, column "
+                           "%lld (counted from 0)",
                            r->name, x_name[part], (long long)(at + i / r->d),
                            (long long)(i % r->d));
-    for (int64_t i = 0; r->byte && i < k * r->d; i++) to[i] /= 255.0f;
+    for (int64_t i = 0; r->byte[part] && i < k * r->d; i++) to[i] /= 255.0f;
     return WS_OK;
 }
 

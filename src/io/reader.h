@@ -14,18 +14,19 @@ typedef struct ws_reader {
     hid_t file, x[2], y[2];
     char name[1024];
     int64_t n[2], d;
-    int byte;   /* x is uint8: divided by 255 */
-    int has[2]; /* is there a y? */
+    int byte[2]; /* x is uint8: divided by 255 */
+    int has[2];  /* is there a y? */
     ws_y_kind y_kind;
     int64_t columns; /* of y; 1 for a vector */
     int matrix;      /* y has two dimensions (and more than one column) */
     int64_t slab;    /* rows to read at a time: depends on d alone */
 } ws_reader;
 
-/** Open and check names, shapes and types.  The ranks of mpi open together.  Close it in any case.
- *  @return local: WS_ERR_IO, WS_ERR_DATA, WS_ERR_SHAPE */
-ws_err ws_reader_open(const char *file, MPI_Comm mpi, ws_reader *r);
-void ws_reader_close(ws_reader *r);
+/** Open and check names, shapes and types.  Collective over leaders, which open together.  Close it
+ *  in any case.
+ *  @return agreed for the opening, local for what is inside: WS_ERR_IO, WS_ERR_DATA, WS_ERR_SHAPE */
+ws_err ws_reader_open(const char *file, const ws_comm *leaders, ws_reader *r);
+void ws_reader_close(ws_reader *r); /* Collective over leaders */
 
 /** Rows at .. at + k - 1 of x or x_test as floats [k x d].  @return local: WS_ERR_IO, WS_ERR_DATA
  *  with row and column of the first value that is not finite */

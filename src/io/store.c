@@ -88,6 +88,10 @@ static void share(ws_store *s)
         munmap(s->base, s->bytes);
         s->base = NULL;
     }
+    if (!s->shared && !s->why[0])
+        snprintf(s->why, sizeof s->why,
+                 "a rank cannot map the shared memory of its node: every rank keeps a copy of the "
+                 "data of its own");
     MPI_Bcast(s->why, sizeof s->why, MPI_CHAR, 0, s->node.mpi);
 }
 

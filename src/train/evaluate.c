@@ -21,9 +21,9 @@ ws_err ws_outputs(ws_net *net, ws_index *ix, const ws_query *q, ws_hits *hits, w
 /* Samples a block: enough to share a weight row, few enough for memory with many outputs. */
 static int64_t block_of(int32_t c)
 {
-    int64_t b = 4194304 / c;
+    int64_t b = 1048576 / c;
 
-    return b < 64 ? 64 : b > 4096 ? 4096 : b;
+    return b < 64 ? 64 : b > 1024 ? 1024 : b;
 }
 
 /* Squared error of a block in the user's units, over all columns. */

@@ -4,6 +4,7 @@
  * the arrays below, and what MPI and its libraries take on their own. */
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "run.h"
 #include "wingspan/core/fmath.h"
@@ -19,16 +20,23 @@ static double base_bytes(void)
     return ok ? (double)(pages - shared) * 4096.0 : 64e6;
 }
 
-/* The pairs of the largest query: the batch, or a block of test samples. */
+/* Samples of the largest query: the batch, a block of test samples, or those of --rate auto. */
+static double largest_query(const ws_run *r)
+{
+    int measures = isnan(r->opt.rate) && strcmp(r->opt.optimizer, "adam") != 0;
+    double n = (double)r->batch, test = fmin(1024, (double)r->ds->n_test);
+
+    return fmax(fmax(n, test), measures ? fmin(4096, (double)r->ds->n) : 0);
+}
+
 static double pair_bytes(const ws_run *r, int64_t n)
 {
     int smooth = r->net ? r->net->spec.phi->smooth : ws_run_spec(r).phi->smooth;
     double active = smooth ? 1 : ws_gauss_tail(r->opt.shift);
-    double batch = (double)r->batch, pairs = batch * active * (double)n;
-    double each = sizeof(int32_t) + sizeof(double) + sizeof(float) +
-                  (r->per_epoch == 1 ? sizeof(int32_t) : 0);
+    double each = sizeof(int32_t) + sizeof(double) + sizeof(float);
+    double before = r->per_epoch == 1 ? (double)r->batch * sizeof(int32_t) : 0;
 
-    return pairs * each + 16.0 * (double)n;
+    return (largest_query(r) * each + before) * active * (double)n + 16.0 * (double)n;
 }
 
 ws_err ws_run_plan(const ws_run *r, ws_plan *p)

@@ -49,7 +49,10 @@ ws_err ws_predictor_open(const ws_comm *comm, const char *checkpoint, ws_predict
     ws_err err = ws_agree(comm, ws_alloc(&p, 1, sizeof *p, "predictor"));
 
     *out = NULL;
-    if (err) return err;
+    if (err) {
+        ws_free(&p);
+        return err;
+    }
     ws_blas_init();
     p->comm = comm;
     if (!(err = ws_ckpt_open(comm, checkpoint, 0, &c))) err = read_checkpoint(p, c);

@@ -94,8 +94,8 @@ static ws_err get_vector(ws_ckpt *c, const ws_comm *comm, const char *path, ws_t
     ws_err err;
 
     if (n < 1 || !ws_ckpt_has(c, path)) return WS_OK;
-    if ((err = ws_agree(comm, ws_alloc(&p, n, 8, path)))) return err;
-    err = ws_ckpt_get_array(c, path, type, n, p);
+    err = ws_agree(comm, ws_alloc(&p, n, 8, path));
+    if (!err) err = ws_ckpt_get_array(c, path, type, n, p);
     memcpy(v, &p, sizeof p);
     return err;
 }

@@ -2,10 +2,8 @@
 set -euo pipefail
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
-# Open MPI refuses root and more ranks than cores unless told; one BLAS thread a rank; a
-# checkpoint after SIGTERM may take longer than the second mpirun gives by default.
+# Open MPI refuses root and more ranks than cores unless told; one BLAS thread a rank.
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
-export OMPI_MCA_odls_base_sigkill_timeout=600
 export OMPI_MCA_btl_vader_single_copy_mechanism=none
 export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 

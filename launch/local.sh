@@ -11,4 +11,22 @@ wingspan=${WINGSPAN:-$top/build/wingspan}
 [ -x "$wingspan" ] || die "$wingspan is not built: run launch/quickstart first"
 # A rank a core while there are cores; more ranks than cores share them.
 if [ "$ranks" -le "$(nproc)" ]; then bind=(--bind-to core); else bind=(--oversubscribe --bind-to none); fi
-exec mpirun "${bind[@]}" -n "$ranks" "$wingspan" "$@"
+
+# mpirun answers SIGINT and SIGTERM by killing the ranks after a second; SIGUSR1 it hands on, and
+# they stop at a checkpoint. So it runs in a group of its own, and this script turns one into the
+# other; the second signal is meant.
+set -m
+mpirun "${bind[@]}" -n "$ranks" "$wingspan" "$@" </dev/null &
+job=$!
+asked=0
+stop() {
+  [ $asked -eq 0 ] && kill -USR1 $job || kill -TERM $job
+  asked=1
+}
+trap stop INT TERM USR1
+while :; do
+  code=0
+  wait $job || code=$?
+  kill -0 $job 2>/dev/null || break
+done
+exit $code

@@ -79,7 +79,7 @@ const ws_opt ws_train_table[] = {
     {"metrics", WS_OPT_STR, F(metrics), "", "", "Files and limits",
      "write JSON Lines here, for `wingspan plot`", 1},
     {"log-every", WS_OPT_INT, F(log_every), "0", "[0,2^40]", "Files and limits",
-     "steps between lines; 0: every step in full batch, else 20 an epoch", 1},
+     "steps between lines; 0: 20 an epoch, one an epoch if it has less than 100 steps", 1},
     {"config", WS_OPT_STR, F(config), "", "", "Files and limits",
      "read options from an ini file first", 1},
     {"dry-run", WS_OPT_FLAG, F(dry_run), "no", "", "Files and limits",

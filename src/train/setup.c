@@ -70,7 +70,7 @@ static void resolve_limits(ws_run *r)
     r->total = o->epochs > 0 ? o->epochs * r->per_epoch : o->steps;
     if (o->steps > 0 && o->steps < r->total) r->total = o->steps;
     if (o->log_every == 0)
-        o->log_every = r->per_epoch == 1 ? 1 : r->per_epoch > 20 ? r->per_epoch / 20 : 1;
+        o->log_every = r->per_epoch < 100 ? r->per_epoch : r->per_epoch / 20;
 }
 
 static ws_err resolve_saving(ws_run *r)

@@ -1,4 +1,4 @@
-# ws_add_test(<name> <source>... [RANKS 1 2 3 4] [TIMEOUT 30] [LABELS ...] [LIBS ...] [ROOM index])
+# ws_add_test(<name> <source>... [RANKS 1 2 3 4] [TIMEOUT 90] [LABELS ...] [LIBS ...] [ROOM index])
 #
 # One executable, one ctest per rank count, named <name>.np<k>, each in an empty folder of its own.
 # ROOM puts that room's private headers on the include path.
@@ -23,7 +23,7 @@ function(ws_add_test name)
     set(T_RANKS 1 2 3 4)
   endif()
   if(NOT T_TIMEOUT)
-    set(T_TIMEOUT 30)
+    set(T_TIMEOUT 90)
   endif()
   ws_test_label(label)
   add_executable(${name} ${T_UNPARSED_ARGUMENTS})

@@ -9,7 +9,7 @@
 # it runs in an empty folder, and exit 77 says that it was skipped.
 set(WS_MPIRUN ${MPIEXEC_EXECUTABLE} --oversubscribe --bind-to none)
 set(WS_TEST_ENV OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
-  OMPI_MCA_btl_vader_single_copy_mechanism=none OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
+  OMPI_MCA_btl_vader_single_copy_mechanism=none OMPI_MCA_mpi_yield_when_idle=1 OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
   ASAN_OPTIONS=detect_leaks=0)
 
 function(ws_test_label out)

@@ -63,6 +63,7 @@ static void catch_signals(void)
     struct sigaction a = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
 
     for (size_t i = 0; i < sizeof list / sizeof *list; i++) sigaction(list[i], &a, NULL);
+    signal(SIGXFSZ, SIG_IGN); /* a limit on file sizes is an error of writing like a full disk */
 }
 
 /* Each line of the text of an error, once, with our name in front. */

@@ -18,6 +18,7 @@ typedef struct head {
 } head;
 
 static _Atomic int64_t calls, held, fail_at;
+static _Atomic int here = -1; /* rank, once it is known */
 
 static head *head_of(void *p)
 {
@@ -33,10 +34,13 @@ static int told_to_fail(void)
 
 static ws_err no_memory(const char *what, double bytes)
 {
+    char who[32] = "this rank";
+
+    if (atomic_load(&here) >= 0) snprintf(who, sizeof who, "rank %d", atomic_load(&here));
     return ws_fail(WS_ERR_NOMEM,
-                   "out of memory: the %s needs %.4g MB on this rank: use more ranks, or a smaller "
+                   "out of memory: the %s needs %.4g MB on %s: use more ranks, or a smaller "
                    "--width or --batch",
-                   what, bytes / 1e6);
+                   what, bytes / 1e6, who);
 }
 
 static void *block_create(size_t bytes)
@@ -171,5 +175,6 @@ void ws_alloc_from_env(int rank)
     long long k;
     int who;
 
+    atomic_store(&here, rank);
     if (text && sscanf(text, "%d:%lld", &who, &k) == 2 && who == rank) ws_alloc_fail_at(k);
 }

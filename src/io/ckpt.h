@@ -25,7 +25,8 @@ ws_err ws_place(const char *temp, const char *file, int keep, int rank);
 /** Is this name free for a checkpoint: nothing there, or no HDF5 file of another kind?  Local. */
 ws_err ws_place_free(const char *file);
 
-/** Can this many bytes be written beside file?  Makes temp.  Rank 0's work; local. */
-ws_err ws_place_open(const char *temp, const char *file, double bytes);
+/** Can this many bytes be written beside file?  Makes temp, empty, and locks it against other
+ *  runs for as long as *hold is open; NULL: no lock is kept.  Rank 0's work; local. */
+ws_err ws_place_open(const char *temp, const char *file, double bytes, int *hold);
 
 #endif

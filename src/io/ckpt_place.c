@@ -5,8 +5,10 @@
 #include <libgen.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "ckpt.h"
@@ -44,7 +46,36 @@ static ws_err no_space(const char *file, double bytes)
                    file, bytes / 1e6, left / 1e6);
 }
 
-ws_err ws_place_open(const char *temp, const char *file, double bytes)
+/* Is fd still what the name says?  Another run may have put it in place or taken it away. */
+static int same_file(int fd, const char *name)
+{
+    struct stat a, b;
+
+    return fstat(fd, &a) == 0 && stat(name, &b) == 0 && a.st_dev == b.st_dev &&
+           a.st_ino == b.st_ino;
+}
+
+/* The temporary file, empty and ours alone.  A killed run's last rank may hold it for a moment, so
+ * wait a little; filesystems that know no locks go without.  -1: errno, EWOULDBLOCK if held. */
+static int open_alone(const char *temp)
+{
+    const struct timespec pause = {0, 50000000};
+    int fd = -1, code = EWOULDBLOCK;
+
+    for (int tries = 0; tries < 100 && code == EWOULDBLOCK; tries++) {
+        if (tries > 0) nanosleep(&pause, NULL);
+        if ((fd = open(temp, O_RDWR | O_CREAT, 0666)) < 0) return -1;
+        code = flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK ? EWOULDBLOCK
+               : same_file(fd, temp)                                     ? 0
+                                                                         : EWOULDBLOCK;
+        if (!code && ftruncate(fd, 0) != 0) code = errno;
+        if (code) close(fd);
+    }
+    errno = code;
+    return code ? -1 : fd;
+}
+
+ws_err ws_place_open(const char *temp, const char *file, double bytes, int *hold)
 {
     struct statvfs v;
     struct stat st;
@@ -54,13 +85,21 @@ ws_err ws_place_open(const char *temp, const char *file, double bytes)
     folder_of(file, folder);
     if (stat(file, &st) == 0 && S_ISDIR(st.st_mode))
         return ws_fail(WS_ERR_IO, "%s is a folder: give the name of a file", file);
-    if ((fd = open(temp, O_RDWR | O_CREAT | O_TRUNC, 0666)) < 0)
+    if ((fd = open_alone(temp)) < 0 && errno == EWOULDBLOCK)
+        return ws_fail(WS_ERR_IO,
+                       "%s is being written by another run: wait for it to end or choose another "
+                       "name",
+                       file);
+    if (fd < 0)
         return ws_fail(WS_ERR_IO, "%s cannot be written: %s (%s)", file, strerror(errno), folder);
     bad = statvfs(folder, &v) == 0 && (double)v.f_bavail * (double)v.f_frsize < bytes;
-    close(fd);
-    if (!bad && !ws_io_told_to_fail("reserve", 0)) return WS_OK;
-    unlink(temp);
-    return no_space(file, bytes);
+    bad = bad || ws_io_told_to_fail("reserve", 0);
+    if (bad) unlink(temp);
+    if (!bad && hold)
+        *hold = fd;
+    else
+        close(fd);
+    return bad ? no_space(file, bytes) : WS_OK;
 }
 
 /* Sync a folder, so that its new names survive a crash; not every filesystem can. */

@@ -145,9 +145,8 @@ static ws_err missing(const ws_ckpt *c, const char *group, const char *name)
 static ws_err get_attribute(ws_ckpt *c, const char *group, const char *name, ws_type type, void *v,
                             int64_t size)
 {
-    hid_t a = H5Lexists(c->h5, group, H5P_DEFAULT) > 0
-                  ? H5Aopen_by_name(c->h5, group, name, H5P_DEFAULT, H5P_DEFAULT)
-                  : -1;
+    hid_t a =
+        ws_ckpt_has(c, group) ? H5Aopen_by_name(c->h5, group, name, H5P_DEFAULT, H5P_DEFAULT) : -1;
     hid_t stored = a >= 0 ? H5Aget_type(a) : -1, space = a >= 0 ? H5Aget_space(a) : -1;
     int ok = stored >= 0 && H5Sget_simple_extent_npoints(space) == 1;
 
@@ -182,12 +181,15 @@ ws_err ws_ckpt_get_real(ws_ckpt *c, const char *group, const char *name, double 
 int ws_ckpt_has(ws_ckpt *c, const char *path)
 {
     char part[200];
+    H5L_info_t link;
 
     /* Every group on the way must be there before the last name is asked for. */
     for (size_t i = 1; path[i - 1]; i++) {
         if (path[i] && path[i] != '/') continue;
         snprintf(part, sizeof part, "%.*s", (int)i, path);
-        if (H5Lexists(c->h5, part, H5P_DEFAULT) <= 0) return 0;
+        if (H5Lexists(c->h5, part, H5P_DEFAULT) <= 0 ||
+            H5Lget_info(c->h5, part, &link, H5P_DEFAULT) < 0 || link.type != H5L_TYPE_HARD)
+            return 0;
         if (!path[i]) break;
     }
     return 1;
@@ -204,6 +206,7 @@ static ws_err shape(ws_ckpt *c, const char *path, int *ndims, int64_t dims[2])
     if (space >= 0) H5Sclose(space);
     if (set >= 0) H5Dclose(set);
     if (n != 1 && n != 2) return missing(c, "", path);
+    if (extent[0] > (hsize_t)1 << 40 || extent[1] > (hsize_t)1 << 40) return missing(c, "", path);
     *ndims = n;
     dims[0] = (int64_t)extent[0];
     dims[1] = (int64_t)extent[1];
@@ -213,6 +216,16 @@ static ws_err shape(ws_ckpt *c, const char *path, int *ndims, int64_t dims[2])
 ws_err ws_ckpt_shape(ws_ckpt *c, const char *path, int *ndims, int64_t dims[2])
 {
     return ws_agree(c->comm, shape(c, path, ndims, dims));
+}
+
+/* Ours are never in other files. */
+static int is_inside(hid_t set)
+{
+    hid_t create = H5Dget_create_plist(set);
+    int inside = H5Pget_external_count(create) == 0 && H5Pget_layout(create) != H5D_VIRTUAL;
+
+    H5Pclose(create);
+    return inside;
 }
 
 static int read_block(hid_t set, ws_type type, int64_t first, int64_t rows, int64_t cols,
@@ -244,12 +257,13 @@ ws_err ws_ckpt_get_rows(ws_ckpt *c, const char *path, ws_type type, int64_t firs
     hid_t set, stored;
     ws_err err = shape(c, path, &ndims, dims);
 
-    if (!err && (first + rows > dims[0] || (cols ? ndims != 2 || dims[1] != cols : ndims != 1)))
+    if (!err && (rows < 0 || first < 0 || first > dims[0] - rows ||
+                 (cols ? ndims != 2 || dims[1] != cols : ndims != 1)))
         err = missing(c, "", path);
     if (!err) {
         set = H5Dopen2(c->h5, path, H5P_DEFAULT);
         stored = H5Dget_type(set);
-        if (!ws_h5_type_is(stored, type))
+        if (!ws_h5_type_is(stored, type) || !is_inside(set))
             err = missing(c, "", path);
         else if (rows > 0 && read_block(set, type, first, rows, cols, data))
             err = ws_fail(WS_ERR_IO, "%s cannot be read (%s)", c->file, path);
@@ -266,7 +280,7 @@ ws_err ws_ckpt_get_array(ws_ckpt *c, const char *path, ws_type type, int64_t cou
     ws_err err = ws_ckpt_shape(c, path, &ndims, dims);
 
     if (err) return err;
-    if (dims[0] * (ndims > 1 ? dims[1] : 1) != count)
+    if ((double)dims[0] * (double)(ndims > 1 ? dims[1] : 1) != (double)count)
         return ws_fail(WS_ERR_DATA, "%s: %s does not have %lld values", c->file, path,
                        (long long)count);
     return ws_ckpt_get_rows(c, path, type, 0, dims[0], ndims > 1 ? dims[1] : 0, data);

@@ -14,6 +14,7 @@ struct ws_ckpt_writer {
     char file[1024], temp[1040];
     int64_t block;
     hid_t h5;
+    int hold; /* rank 0: keeps other runs away from temp; -1 elsewhere */
 };
 
 static ws_err failed(const ws_ckpt_writer *w, const char *what)
@@ -28,7 +29,8 @@ static ws_err open_file(ws_ckpt_writer *w, double bytes)
     ws_err err = WS_OK;
 
     w->block = ws_block_size(bytes);
-    if (w->comm->rank == 0) err = ws_place_open(w->temp, w->file, bytes + (double)w->block);
+    if (w->comm->rank == 0)
+        err = ws_place_open(w->temp, w->file, bytes + (double)w->block, &w->hold);
     if (!(err = ws_agree(w->comm, err))) {
         access = ws_h5_access(w->comm->mpi);
         H5Pset_userblock(create, (hsize_t)w->block);
@@ -60,7 +62,7 @@ ws_err ws_ckpt_create(const ws_comm *comm, const char *file, double bytes, ws_ck
         return err;
     }
     w->comm = comm;
-    w->h5 = -1;
+    w->h5 = w->hold = -1;
     snprintf(w->file, sizeof w->file, "%s", file);
     snprintf(w->temp, sizeof w->temp, "%s.tmp", file);
     if ((err = open_file(w, bytes)))
@@ -145,11 +147,13 @@ ws_err ws_ckpt_commit(ws_ckpt_writer **p, int keep)
         if (w->comm->rank == 0) err = ws_place(w->temp, w->file, keep, 0);
         err = ws_agree(w->comm, err);
     }
-    if (err)
+    if (err) {
         ws_ckpt_abort(p);
-    else
-        ws_free(p);
-    return err;
+        return err;
+    }
+    if (w->hold >= 0) close(w->hold);
+    ws_free(p);
+    return WS_OK;
 }
 
 void ws_ckpt_abort(ws_ckpt_writer **p)
@@ -159,20 +163,27 @@ void ws_ckpt_abort(ws_ckpt_writer **p)
     if (!w) return;
     if (w->h5 >= 0) H5Fclose(w->h5);
     MPI_Barrier(w->comm->mpi);
-    if (w->comm->rank == 0) unlink(w->temp);
+    /* A rank 0 that does not hold it has not made it. */
+    if (w->hold >= 0) {
+        unlink(w->temp);
+        close(w->hold);
+    }
     ws_free(p);
 }
 
 ws_err ws_ckpt_probe(const ws_comm *comm, const char *file)
 {
     char temp[1040];
+    int hold = -1;
     ws_err err = WS_OK;
 
     snprintf(temp, sizeof temp, "%s.tmp", file);
     if (comm->rank == 0 && strlen(file) > 1000)
         err = ws_fail(WS_ERR_USAGE, "--checkpoint: the name of the file is too long");
     if (comm->rank == 0 && !err && !(err = ws_place_free(file)) &&
-        !(err = ws_place_open(temp, file, 0)))
+        !(err = ws_place_open(temp, file, 0, &hold))) {
         unlink(temp);
+        close(hold);
+    }
     return ws_agree(comm, err);
 }

@@ -117,7 +117,8 @@ static ws_err class_of(csv *c, const ws_lines *l, const char *f, int n, double *
 {
     char name[NAME];
 
-    snprintf(name, sizeof name, "%.*s", n > NAME - 1 ? NAME - 1 : n, f);
+    if (n > NAME - 1) return wrong(l, c->label, "a label is longer than 99 bytes:", f, n);
+    snprintf(name, sizeof name, "%.*s", n, f);
     for (int k = 0; k < c->words; k++)
         if (strcmp(c->word[k], name) == 0) {
             *y = k;

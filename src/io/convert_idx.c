@@ -61,6 +61,17 @@ static ws_err copy(idx *x, idx *y, ws_out *o, int part)
     return err;
 }
 
+/* Nothing may follow; for gzip this also checks the sum at the end. */
+static ws_err at_end(const idx *x)
+{
+    char one;
+    int k = x->f ? gzread(x->f, &one, 1) : 0;
+
+    if (k == 0) return WS_OK;
+    return k < 0 ? ws_fail(WS_ERR_DATA, "%s is damaged: its checksum does not fit", x->name)
+                 : ws_fail(WS_ERR_DATA, "%s is longer than its head says", x->name);
+}
+
 static ws_err part_of(const char *file, const char *labels, ws_out *o, int part)
 {
     idx x = {0}, y = {0};
@@ -74,6 +85,7 @@ static ws_err part_of(const char *file, const char *labels, ws_out *o, int part)
         err = ws_fail(WS_ERR_SHAPE, "%s has %lld values a sample, the training file %lld", file,
                       (long long)x.each, (long long)o->d);
     if (!err) err = copy(&x, &y, o, part);
+    if (!err && !(err = at_end(&x))) err = at_end(&y);
     if (x.f) gzclose(x.f);
     if (y.f) gzclose(y.f);
     return err;

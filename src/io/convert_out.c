@@ -11,7 +11,10 @@
 #include "h5util.h"
 #include "wingspan/core/alloc.h"
 
-enum { SLAB = 1 << 22 }; /* elements collected before they are written */
+enum {
+    SLAB = 1 << 22,   /* elements collected before they are written */
+    LONGEST = 1 << 30 /* bytes of a line */
+};
 
 ws_err ws_lines_open(const char *file, ws_lines *l)
 {
@@ -22,17 +25,36 @@ ws_err ws_lines_open(const char *file, ws_lines *l)
     return WS_OK;
 }
 
+/* The next line with its end into l->line: its length, 0 at the end of the file, -1 if *err. */
+static int64_t read_line(ws_lines *l, ws_err *err)
+{
+    int64_t n = 0, k;
+    z_off_t at;
+
+    for (;;) {
+        if ((*err = ws_grow(&l->line, &l->room, n + 65536, 1, "line of a file"))) return -1;
+        at = gztell(l->f);
+        if (!gzgets(l->f, l->line + n, 65536)) return n;
+        k = (int64_t)strlen(l->line + n);
+        n += k;
+        if (k != (int64_t)(gztell(l->f) - at))
+            *err = ws_fail(WS_ERR_DATA,
+                           "%s, line %lld: a zero byte: this is no text in ASCII or UTF-8, or the "
+                           "file is damaged",
+                           l->name, (long long)l->number + 1);
+        else if (n > LONGEST)
+            *err = ws_fail(WS_ERR_DATA, "%s, line %lld: longer than %d bytes", l->name,
+                           (long long)l->number + 1, LONGEST);
+        if (*err) return -1;
+        if (l->line[n - 1] == '\n') return n;
+    }
+}
+
 char *ws_lines_next(ws_lines *l, ws_err *err)
 {
-    int64_t n = 0;
+    int64_t n = read_line(l, err);
 
-    *err = WS_OK;
-    for (;;) {
-        if ((*err = ws_grow(&l->line, &l->room, n + 65536, 1, "line of a file"))) return NULL;
-        if (!gzgets(l->f, l->line + n, 65536)) break;
-        n += (int64_t)strlen(l->line + n);
-        if (n > 0 && l->line[n - 1] == '\n') break;
-    }
+    if (n < 0) return NULL;
     if (n == 0) {
         int code = 0;
         const char *text = gzerror(l->f, &code);
@@ -78,7 +100,7 @@ ws_err ws_out_open(const char *file, ws_out *o)
     ws_h5_quiet();
     *o = (ws_out){.file = -1, .name = file, .part = {{.x = -1}, {.x = -1}}};
     temp_name(file, temp);
-    if ((err = ws_place_open(temp, file, 0))) return err;
+    if ((err = ws_place_open(temp, file, 0, NULL))) return err;
     if ((o->file = H5Fcreate(temp, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT)) < 0)
         return ws_fail(WS_ERR_IO, "%s cannot be written", file);
     return WS_OK;
@@ -154,7 +176,7 @@ ws_err ws_out_y(ws_out *o, int part, double y)
 
     if (err) return err;
     p->y[p->n - 1] = y;
-    if (y != floor(y) || fabs(y) > 2147483647) o->real = 1;
+    if (y != floor(y) || fabs(y) >= 2147483647) o->real = 1;
     return WS_OK;
 }
 

@@ -90,20 +90,25 @@ static size_t rounded(size_t bytes)
     return (bytes + 63) / 64 * 64;
 }
 
-/* Where each array lies in the store. */
+static void *place(char *base, size_t at)
+{
+    return base ? base + at : NULL;
+}
+
+/* Where each array lies in the store; base NULL: only how large it is. */
 static size_t lay_out(const ws_loading *l, struct ws_dataset_store *s, char *base)
 {
     size_t n = (size_t)(l->f.n + l->f.n_test), at = 0;
 
-    s->norm = (double *)(void *)(base + at);
+    s->norm = place(base, at);
     at += rounded(n * sizeof *s->norm);
-    s->label = l->f.classes ? (int32_t *)(void *)(base + at) : NULL;
+    s->label = l->f.classes ? place(base, at) : NULL;
     at += l->f.classes ? rounded(n * sizeof *s->label) : 0;
-    s->value = l->f.columns ? (float *)(void *)(base + at) : NULL;
+    s->value = l->f.columns ? place(base, at) : NULL;
     at += rounded(n * (size_t)l->f.columns * sizeof *s->value);
-    s->x = l->opt->only_shape ? NULL : (float *)(void *)(base + at);
-    if (s->x) at += rounded(n * (size_t)l->f.d * sizeof *s->x);
-    return at;
+    if (l->opt->only_shape) return at;
+    s->x = place(base, at);
+    return at + rounded(n * (size_t)l->f.d * sizeof *s->x);
 }
 
 double ws_dataset_bytes(int64_t n_all, int64_t d, int32_t columns)

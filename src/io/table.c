@@ -21,7 +21,7 @@ ws_err ws_table_write(const ws_comm *comm, const char *file, const ws_table_colu
     for (int i = 0; i < n; i++)
         bytes += (double)cols[i].rows_all * (double)(cols[i].cols ? cols[i].cols : 1) *
                  (double)ws_h5_size(cols[i].type);
-    if (comm->rank == 0) err = ws_place_open(temp, file, bytes);
+    if (comm->rank == 0) err = ws_place_open(temp, file, bytes, NULL);
     if ((err = ws_agree(comm, err))) return err;
 
     access = ws_h5_access(comm->mpi);

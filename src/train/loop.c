@@ -113,8 +113,8 @@ static ws_err set_up(ws_run *r, const ws_opt_given *given, ws_ckpt **c)
     if (r->opt.checkpoint[0] && !r->opt.dry_run &&
         (err = ws_ckpt_probe(r->comm, r->opt.checkpoint)))
         return err;
-    if (*c && (err = ws_resume_preparation(*c, r->comm, &stored))) return err;
-    err = ws_run_data(r, *c ? &stored : NULL);
+    if (*c) err = ws_resume_preparation(*c, r->comm, &stored);
+    if (!err) err = ws_run_data(r, *c ? &stored : NULL);
     ws_preparation_free(&stored);
     if (err) return err;
     if (*c && (err = ws_resume_data_matches(*c, r->ds))) return err;

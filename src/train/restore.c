@@ -38,7 +38,12 @@ ws_err ws_touched_open(ws_ckpt *c, const ws_comm *comm, const ws_net *net, ws_to
     t->first = lower_bound(all, dims[0], net->first);
     t->n = lower_bound(all, dims[0], net->first + net->n) - t->first;
     err = ws_alloc(&t->local, t->n, sizeof *t->local, "list of moved neurons");
-    for (int64_t i = 0; i < t->n && !err; i++) t->local[i] = all[t->first + i] - net->first;
+    for (int64_t i = 0; i < t->n && !err; i++) {
+        t->local[i] = all[t->first + i] - net->first;
+        if (t->local[i] < (i ? t->local[i - 1] + 1 : 0) || t->local[i] >= net->n)
+            err = ws_fail(WS_ERR_DATA, "%s: /model/touched does not ascend: it is not ours",
+                          ws_ckpt_file(c));
+    }
     err = ws_agree(comm, err);
 done:
     ws_free(&all);
@@ -86,7 +91,9 @@ ws_err ws_restore_net(ws_ckpt *c, const ws_touched *t, ws_net *net)
         return err;
     for (int64_t i = 0; i < t->n; i++) net->touched[t->local[i]] = 1;
     if (t->sparse) return WS_OK;
-    return ws_ckpt_get_rows(c, "/model/moved", WS_UINT8, net->first, net->n, 0, net->touched);
+    err = ws_ckpt_get_rows(c, "/model/moved", WS_UINT8, net->first, net->n, 0, net->touched);
+    for (int64_t i = 0; i < net->n && !err; i++) net->touched[i] = net->touched[i] != 0;
+    return err;
 }
 
 /* What the file says the network is. */
@@ -108,6 +115,11 @@ static ws_err read_spec(ws_ckpt *c, ws_net_spec *s)
         (err = ws_ckpt_get_text(c, "/options", "activation", activation, sizeof activation)) ||
         (err = ws_ckpt_get_text(c, "/options", "init", init, sizeof init)))
         return err;
+    if (s->m < 1 || s->m > (int64_t)1 << 40 || s->d < 1 || outputs < 1 || outputs > 1000000 ||
+        (double)s->m * ((double)s->d + (double)outputs) > 0x1p58 || !(s->threshold >= 0) ||
+        !(s->scale > 0) || !(s->init_scale > 0) || !(s->x_scale >= 0))
+        return ws_fail(WS_ERR_DATA, "%s describes no network: it is damaged or not ours",
+                       ws_ckpt_file(c));
     s->c = (int32_t)outputs;
     s->seed = (uint64_t)seed;
     s->init = strcmp(init, "coupled") == 0 ? WS_INIT_COUPLED : WS_INIT_GAUSSIAN;

@@ -26,6 +26,18 @@ static ws_err get_option(ws_ckpt *c, const ws_opt *row, ws_train_options *o)
     return err;
 }
 
+/* What a file says must be what the command line could say. */
+static ws_err check_option(const ws_ckpt *c, const ws_opt *row, ws_train_options *o)
+{
+    char text[WS_OPT_TEXT];
+
+    ws_option_text(row, o, text, sizeof text);
+    if (ws_option_set(row, text, o) == WS_OK) return WS_OK;
+    return ws_fail(WS_ERR_DATA,
+                   "%s holds --%s %.100s, which is not valid: it is damaged or not ours",
+                   ws_ckpt_file(c), row->name, text);
+}
+
 /* An option given on resume that a run may not change: it must say what the run was started
  * with, or auto, which then means: as it was. */
 static ws_err must_agree(const ws_opt *row, const ws_train_options *given,
@@ -67,7 +79,8 @@ ws_err ws_resume_options(ws_ckpt *c, ws_train_options *o, const ws_opt_given *gi
         int kept = strcmp(row->name, "resume") == 0 || strcmp(row->name, "dry-run") == 0 ||
                    strcmp(row->name, "quiet") == 0 || strcmp(row->name, "config") == 0;
 
-        if (!kept && (err = get_option(c, row, &stored))) return err;
+        if (!kept && ((err = get_option(c, row, &stored)) || (err = check_option(c, row, &stored))))
+            return err;
         if (!given || !given->from[i] || kept) continue;
         if (!row->run)
             err = must_agree(row, o, &stored);
@@ -100,6 +113,22 @@ static ws_err get_vector(ws_ckpt *c, const ws_comm *comm, const char *path, ws_t
     return err;
 }
 
+/* Sizes that fit each other, and every vector that the preparation needs. */
+static ws_err check_preparation(const ws_ckpt *c, const ws_preparation *p, int64_t columns)
+{
+    int kind = (int)p->kind, centred = kind >= WS_PREPARE_CENTER_UNIT;
+    int ok = kind >= 0 && columns >= 0 && columns <= 1000000 && p->d >= 1 &&
+             p->d <= (int64_t)1 << 40 && p->classes >= 0 && p->classes <= 1000000 &&
+             !(p->classes && p->c) && !p->mean == !centred &&
+             !p->inverse == (kind != WS_PREPARE_STANDARD_UNIT) && !p->label == !p->classes &&
+             !p->y_mean == !p->c && !p->y_scale == !p->c;
+
+    if (ok) return WS_OK;
+    return ws_fail(WS_ERR_DATA,
+                   "%s has a /data that does not fit together: it is damaged or not ours",
+                   ws_ckpt_file(c));
+}
+
 ws_err ws_resume_preparation(ws_ckpt *c, const ws_comm *comm, ws_preparation *p)
 {
     char word[64];
@@ -115,6 +144,8 @@ ws_err ws_resume_preparation(ws_ckpt *c, const ws_comm *comm, ws_preparation *p)
         (err = ws_ckpt_get_int(c, "/data", "classes", &classes)))
         return err;
     p->kind = (ws_prepare)ws_prepare_find(word);
+    if (columns < 0 || columns > 1000000 || classes < 0 || classes > 1000000)
+        columns = classes = -1; /* refused below */
     p->c = strcmp(kind, "targets") == 0 ? (int32_t)columns : 0;
     p->classes = (int32_t)classes;
     if ((err = get_vector(c, comm, "/data/mean", WS_FLOAT64, p->d, &p->mean)) ||
@@ -122,7 +153,8 @@ ws_err ws_resume_preparation(ws_ckpt *c, const ws_comm *comm, ws_preparation *p)
         (err = get_vector(c, comm, "/data/y_mean", WS_FLOAT64, p->c, &p->y_mean)) ||
         (err = get_vector(c, comm, "/data/y_scale", WS_FLOAT64, p->c, &p->y_scale)))
         return err;
-    return get_vector(c, comm, "/data/label", WS_INT64, p->classes, &p->label);
+    if ((err = get_vector(c, comm, "/data/label", WS_INT64, p->classes, &p->label))) return err;
+    return check_preparation(c, p, columns);
 }
 
 ws_err ws_resume_data_matches(ws_ckpt *c, const ws_dataset *ds)
@@ -176,6 +208,10 @@ static ws_err get_progress(ws_ckpt *c, ws_run *r)
         (err = ws_ckpt_get_real(c, g, "seconds", &r->seconds_before)) ||
         (err = ws_ckpt_get_int(c, g, "history_stride", &r->history_stride)))
         return err;
+    if (r->step < 0 || r->step > (int64_t)1 << 40 || r->history_stride < 1 || !(r->rate > 0) ||
+        r->epoch_samples < 0 || r->epoch_samples > r->ds->n || r->step_samples < 0)
+        return ws_fail(WS_ERR_DATA, "%s has a /progress that cannot be: it is damaged or not ours",
+                       ws_ckpt_file(c));
     if (!ws_ckpt_has(c, "/progress/loss_history")) return WS_OK;
     if ((err = ws_ckpt_shape(c, "/progress/loss_history", &ndims, dims))) return err;
     if (dims[0] > HISTORY)

@@ -1,4 +1,6 @@
 /* Where checkpoints are put: names that must not be taken, space, gaps in the row of files. */
+#include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 
 #include "io_util.h"
@@ -118,6 +120,25 @@ static void without_links_a_failure_still_leaves_the_old_file(void **state)
     assert_all(step_of("l.h5", 0) == 2 && size_of("l.h5.tmp") == -1);
 }
 
+/* Two runs with one --checkpoint, or a rank of a killed run that is not quite dead. */
+static void two_runs_never_write_one_file_together(void **state)
+{
+    ws_ckpt_writer *w;
+    int held = -1;
+
+    (void)state;
+    if (world.rank == 0) {
+        held = open("h.h5.tmp", O_RDWR | O_CREAT, 0666);
+        assert_int_equal(flock(held, LOCK_EX), 0);
+    }
+    MPI_Barrier(world.mpi);
+    assert_all(ws_ckpt_create(&world, "h.h5", 0, &w) == WS_ERR_IO && says("h.h5 is being written"));
+    assert_all(size_of("h.h5.tmp") == 0); /* the other run's: not taken away */
+    if (world.rank == 0) close(held);
+    MPI_Barrier(world.mpi);
+    assert_all(save("h.h5", 1, 5) == WS_OK && step_of("h.h5", 0) == 5);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(names_that_hold_something_else_are_not_taken),
     cmocka_unit_test(what_a_killed_run_left_is_taken_away),
@@ -125,6 +146,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(space_that_is_not_there_is_named_and_nothing_is_left),
     cmocka_unit_test(a_gap_in_the_row_is_stepped_over),
     cmocka_unit_test(advice_is_given_where_it_helps),
+    cmocka_unit_test(two_runs_never_write_one_file_together),
     cmocka_unit_test(without_links_a_failure_still_leaves_the_old_file),
 };
 

@@ -60,7 +60,7 @@ static void csv_is_read_with_and_without_header(void **state)
             assert_string_equal(report.kind, "csv");
             expect(x, label, 2, 2);
         }
-    put("t.csv", "kind,a,b\nred,1,2.5\nblue,-3,4e2\n", 32, 0);
+    put("t.csv", "kind,a,b\nred,1,2.5\nblue,-3,4e2\n", 31, 0);
     o.label_column = "kind";
     assert_int_equal(ws_convert(&o, &report), WS_OK);
     expect(x, words, 2, 2);

@@ -82,6 +82,61 @@ static void a_byte_order_mark_is_no_part_of_the_first_field(void **state)
     unlink("out.h5");
 }
 
+static void put_bytes(const char *file, const char *bytes, size_t n)
+{
+    FILE *f = fopen(file, "w");
+
+    assert_non_null(f);
+    assert_true(fwrite(bytes, 1, n, f) == n);
+    fclose(f);
+}
+
+/* A crash of the system leaves zeros where text was; lines must not grow together over them. */
+static void a_zero_byte_is_found_wherever_it_is(void **state)
+{
+    static const char *const files[] = {"1,2,0\n3,_4,1\n", "1,2,0\n_3,4,1\n", "1,2,0\n3,4,1_\n",
+                                        "1,2,0\n3,4,1\n_"};
+    char bytes[40];
+
+    (void)state;
+    for (size_t k = 0; k < sizeof files / sizeof *files; k++) {
+        ws_convert_report report;
+        size_t n = strlen(files[k]);
+
+        strcpy(bytes, files[k]);
+        *strchr(bytes, '_') = 0;
+        put_bytes("z.csv", bytes, n);
+        assert_true(convert("z.csv", NULL, &report) == WS_ERR_DATA);
+        assert_true(says("z.csv, line") && says("zero byte") && size_of("out.h5") == -1);
+    }
+}
+
+static void an_idx_file_ends_where_its_head_says(void **state)
+{
+    static const char more[] = "\0\0\x08\x02\0\0\0\x02\0\0\0\x01\1\2\3";
+    ws_convert_report report;
+
+    (void)state;
+    put_bytes("m.idx", more, sizeof more - 1);
+    assert_true(convert("m.idx", NULL, &report) == WS_ERR_DATA && says("longer than its head"));
+    put_bytes("m.idx", more, sizeof more - 2);
+    assert_true(convert("m.idx", NULL, &report) == WS_OK);
+    unlink("out.h5");
+}
+
+static void labels_at_the_ends_of_what_fits_are_no_classes(void **state)
+{
+    ws_convert_report report;
+
+    (void)state;
+    put("big.csv", "1,2,2147483647\n3,4,0\n");
+    assert_true(convert("big.csv", NULL, &report) == WS_OK && report.classes == 0);
+    unlink("out.h5");
+    refuse("1,2,wwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwww"
+           "wwwwwwwwwwwwwwwwwwwwwww\n",
+           NULL, "train.txt, line 1", "longer than 99");
+}
+
 static void the_input_is_never_written_over(void **state)
 {
     ws_convert_report report;
@@ -98,6 +153,9 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(the_columns_of_the_test_file_are_those_of_the_training_file),
     cmocka_unit_test(labels_are_words_or_numbers_but_not_both),
     cmocka_unit_test(a_byte_order_mark_is_no_part_of_the_first_field),
+    cmocka_unit_test(a_zero_byte_is_found_wherever_it_is),
+    cmocka_unit_test(an_idx_file_ends_where_its_head_says),
+    cmocka_unit_test(labels_at_the_ends_of_what_fits_are_no_classes),
     cmocka_unit_test(the_input_is_never_written_over),
 };
 

@@ -1,0 +1,38 @@
+# lib.sh - what the scripts of this folder share: children, their end, a place of their own for
+# what Open MPI leaves behind when it is killed.
+make="$BUILD/tests/cli/make_data"
+failed=0
+say() {
+  echo "FAIL: $*"
+  failed=1
+}
+
+# Open MPI's own files go with the folder, however a job ends.
+own=$(mktemp -d /dev/shm/wingspan-test.XXXXXX 2>/dev/null || mktemp -d)
+trap 'rm -rf "$own"' EXIT
+export TMPDIR=$own OMPI_MCA_btl_vader_backing_directory=$own
+
+# children PID: the processes it has started
+children() { cat /proc/"$1"/task/"$1"/children 2>/dev/null; }
+
+# gone SECONDS PID...: have they all ended by then?
+gone() {
+  local end=$((SECONDS + $1)) pid
+  shift
+  for pid; do
+    while [ -d /proc/"$pid" ] && [ "$(sed -n 's/^State:\t\(.\).*/\1/p' /proc/"$pid"/status 2>/dev/null)" != Z ]; do
+      [ $SECONDS -lt $end ] || return 1
+      sleep 0.02
+    done
+  done
+}
+
+# Shared memory of runs that are no more.
+nothing_shared_is_left() {
+  local f pid
+  for f in /dev/shm/wingspan.*; do
+    pid=${f#/dev/shm/wingspan.}
+    pid=${pid%%.*}
+    [ -e "$f" ] && [ ! -d "/proc/$pid" ] && say "$f is left in shared memory"
+  done
+}

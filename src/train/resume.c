@@ -176,6 +176,7 @@ static ws_err get_progress(ws_ckpt *c, ws_run *r)
         (err = ws_ckpt_get_real(c, g, "seconds", &r->seconds_before)) ||
         (err = ws_ckpt_get_int(c, g, "history_stride", &r->history_stride)))
         return err;
+    if (r->newton.nt && (err = ws_ckpt_get_real(c, g, "damping", &r->newton.damping))) return err;
     if (!ws_ckpt_has(c, "/progress/loss_history")) return WS_OK;
     if ((err = ws_ckpt_shape(c, "/progress/loss_history", &ndims, dims))) return err;
     if (dims[0] > HISTORY)

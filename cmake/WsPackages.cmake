@@ -2,7 +2,7 @@
 find_package(PkgConfig REQUIRED)
 find_package(MPI REQUIRED COMPONENTS C)
 set(WS_PACKAGES hdf5=hdf5-openmpi openblas=openblas xxhash=libxxhash inih=inih cjson=libcjson
-    zlib=zlib cmocka=cmocka)
+    zlib=zlib scalapack=scalapack-openmpi cmocka=cmocka)
 foreach(pair IN LISTS WS_PACKAGES)
   string(REPLACE "=" ";" pair ${pair})
   list(GET pair 0 name)

@@ -12,14 +12,14 @@ die() { printf '%s: %s\n' "$(basename "$0")" "$*" >&2; exit 1; }
 
 packages=(build-essential cmake ninja-build pkg-config git openmpi-bin libopenmpi-dev
   libhdf5-openmpi-dev libopenblas-dev libcmocka-dev libinih-dev libxxhash-dev libcjson-dev
-  zlib1g-dev gnuplot-nox)
+  libscalapack-openmpi-dev zlib1g-dev gnuplot-nox)
 
 have_everything() {
   local tool lib
   for tool in cc cmake ninja pkg-config mpirun mpicc gnuplot; do
     command -v "$tool" >/dev/null 2>&1 || return 1
   done
-  for lib in hdf5-openmpi openblas cmocka inih libxxhash libcjson zlib; do
+  for lib in hdf5-openmpi openblas scalapack-openmpi cmocka inih libxxhash libcjson zlib; do
     pkg-config --exists "$lib" || return 1
   done
 }
@@ -31,7 +31,7 @@ need_packages() {
   if ! command -v apt-get >/dev/null 2>&1; then
     have_everything && return 0
     die "these are needed and there is no apt here to install them: a C compiler, CMake, Ninja," \
-      "pkg-config, Open MPI, HDF5 with parallel support, OpenBLAS, cmocka, inih, xxHash, cJSON," \
+      "pkg-config, Open MPI, HDF5 with parallel support, OpenBLAS, ScaLAPACK, cmocka, inih, xxHash, cJSON," \
       "zlib, gnuplot (Debian: ${packages[*]})"
   fi
   for p in "${packages[@]}" "$@"; do

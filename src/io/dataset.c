@@ -67,6 +67,10 @@ static ws_err look(ws_loading *l, const ws_comm *leaders)
     ws_err err = ws_reader_open(l->file, leaders, r);
 
     if (err) return err;
+    if (l->opt->samples > r->n[0])
+        return ws_fail(WS_ERR_USAGE, "--samples %lld is more than the %lld samples of %s",
+                       (long long)l->opt->samples, (long long)r->n[0], l->file);
+    if (l->opt->samples > 0) r->n[0] = l->opt->samples;
     l->f.n = r->n[0];
     l->f.n_test = r->n[1];
     l->f.d = r->d;

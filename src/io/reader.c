@@ -253,8 +253,15 @@ ws_err ws_reader_rows(ws_reader *r, int part, int64_t at, int64_t k, float *to)
 ws_err ws_reader_y(ws_reader *r, int part, void *to)
 {
     hid_t type = r->y_kind == WS_Y_INTEGER ? H5T_NATIVE_INT64 : H5T_NATIVE_DOUBLE;
+    hsize_t start[2] = {0, 0}, count[2] = {(hsize_t)r->n[part], (hsize_t)r->columns};
+    hid_t space = H5Dget_space(r->y[part]), memory = H5Screate_simple(2, count, NULL);
+    int bad;
 
-    if (H5Dread(r->y[part], type, H5S_ALL, H5S_ALL, H5P_DEFAULT, to) < 0)
+    H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, count, NULL);
+    bad = H5Dread(r->y[part], type, memory, space, H5P_DEFAULT, to) < 0;
+    H5Sclose(memory);
+    H5Sclose(space);
+    if (bad)
         return ws_fail(WS_ERR_IO, "%s is damaged or cut short: %s cannot be read", r->name,
                        y_name[part]);
     for (int64_t i = 0; r->y_kind == WS_Y_REAL && i < r->n[part] * r->columns; i++)

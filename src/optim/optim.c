@@ -10,6 +10,7 @@
 static const ws_optim_rule *rule_of(const ws_optim_spec *s)
 {
     if (strcmp(s->name, "adam") == 0) return &ws_rule_adam;
+    if (strcmp(s->name, "gauss-newton") == 0) return &ws_rule_plain;
     if (strcmp(s->name, "gd") != 0 && strcmp(s->name, "sgd") != 0) return NULL;
     return s->momentum > 0 ? &ws_rule_momentum : &ws_rule_plain;
 }

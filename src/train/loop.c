@@ -19,7 +19,7 @@ static ws_err alloc_state(ws_run *r)
     for (int64_t i = 0; i < r->ds->n_test; i++) r->test[i] = r->ds->n + i;
     r->order_epoch = r->tested_at = r->saved_step = -1;
     r->history_stride = 1;
-    r->test_loss = r->test_accuracy = r->test_rmse = r->lambda = NAN;
+    r->test_loss = r->test_accuracy = r->test_rmse = r->lambda = r->rate = NAN;
     return WS_OK;
 }
 
@@ -74,9 +74,15 @@ static void say_start(ws_run *r)
 static void say_rate(ws_run *r)
 {
     if (r->comm->rank != 0 || r->opt.quiet) return;
-    ws_progress_say(&r->progress, "%s with loss %s, rate %.4g, %lld steps of %lld samples",
-                    r->opt.optimizer, r->opt.loss, r->rate, (long long)r->total,
-                    (long long)r->batch);
+    if (r->newton.nt)
+        ws_progress_say(&r->progress,
+                        "%s with loss %s, damping %.4g, at most %lld steps of %lld samples",
+                        r->opt.optimizer, r->opt.loss, r->newton.damping, (long long)r->total,
+                        (long long)r->batch);
+    else
+        ws_progress_say(&r->progress, "%s with loss %s, rate %.4g, %lld steps of %lld samples",
+                        r->opt.optimizer, r->opt.loss, r->rate, (long long)r->total,
+                        (long long)r->batch);
     if (r->step > 0) ws_progress_say(&r->progress, "resumed at step %lld", (long long)r->step);
 }
 
@@ -131,9 +137,10 @@ static ws_err begin(ws_run *r, ws_ckpt *c)
         ws_progress_say(&r->progress, "warning: %s", ws_ckpt_note(c));
     say_warnings(r);
     say_start(r);
+    if ((err = ws_newton_setup(r))) return err;
     if (c && (err = ws_resume_state(c, r))) return err;
     if ((err = ws_run_index(r))) return err;
-    if (!c && (err = ws_run_rate(r))) return err;
+    if (!c && !r->newton.nt && (err = ws_run_rate(r))) return err;
     r->saved_at = ws_seconds();
     if ((err = ws_report_open(r))) return err;
     say_rate(r);
@@ -155,11 +162,12 @@ static int target_reached(const ws_run *r)
 /* Steps until a limit, a target or a stop request.  Collective; agreed. */
 static ws_err steps(ws_run *r)
 {
-    while (r->step < r->total && !r->stop && !target_reached(r)) {
+    while (r->step < r->total && !r->stop && !r->newton.stuck && !target_reached(r)) {
         int epoch_end, logged;
         ws_err err = ws_run_step(r);
 
         if (err) return err;
+        if (r->newton.stuck) break;
         epoch_end = r->step % r->per_epoch == 0;
         logged = r->step % r->opt.log_every == 0 || r->step == r->total || r->stop ||
                  (epoch_end && r->per_epoch > 1);

@@ -12,6 +12,8 @@ const ws_opt ws_train_table[] = {
      "data set in HDF5, as `wingspan convert` makes it; required to start", 1},
     {"prepare", WS_OPT_STR, F(prepare), "unit", "none|unit|center-unit|standard-unit", "Data",
      "center or standardise columns, scale samples to norm 1", 0},
+    {"samples", WS_OPT_INT, F(samples), "0", "[0,2^31)", "Data",
+     "train on the first so many samples; 0: all", 0},
 
     {"width", WS_OPT_INT, F(width), "65536", "[1,2^40]", "Network",
      "neurons over all ranks; 2^20 and 64k are understood", 0},
@@ -30,8 +32,8 @@ const ws_opt ws_train_table[] = {
      "active: 1/sqrt(m Q(shift)); theory: 1/sqrt(m); or a number", 0},
 
     {"loss", WS_OPT_STR, F(loss), "auto", "auto|squared|logistic|softmax", "Training",
-     "auto: logistic for two classes and 0/1 labels, softmax for more, squared for numbers", 0},
-    {"optimizer", WS_OPT_STR, F(optimizer), "sgd", "gd|sgd|adam", "Training",
+     "auto: logistic for two classes and 0/1 labels, softmax for more, else squared", 0},
+    {"optimizer", WS_OPT_STR, F(optimizer), "sgd", "gd|sgd|adam|gauss-newton", "Training",
      "momentum, decay, moments act on a neuron only in a step in which it fires", 0},
     {"rate", WS_OPT_REAL, F(rate), "auto", "auto|(0,inf)", "Training",
      "step size. auto: gd 1/L, sgd (1-momentum)/(L + max|J_i|^2/batch), L = lambda_max of"
@@ -50,9 +52,13 @@ const ws_opt ws_train_table[] = {
     {"beta2", WS_OPT_REAL, F(beta2), "0.999", "[0,1)", "Training", "adam: second moment", 0},
     {"epsilon", WS_OPT_REAL, F(epsilon), "1e-8", "(0,inf)", "Training", "adam", 0},
     {"ridge", WS_OPT_REAL, F(ridge), "0", "[0,inf)", "Training",
-     "penalty L/2 |theta - theta(0)|^2, acting on a neuron when it fires", 0},
+     "penalty L/2 |theta - theta(0)|^2: exact in gauss-newton, else on a neuron when it fires", 0},
+    {"damping", WS_OPT_REAL, F(damping), "1e-3", "(0,1e6]", "Training",
+     "gauss-newton: at the start, by the mean diagonal of J J'; then as steps succeed", 0},
+    {"cg-tolerance", WS_OPT_REAL, F(cg_tolerance), "1e-3", "[1e-12,1)", "Training",
+     "gauss-newton, several outputs: relative residual of a step's linear system", 0},
     {"batch", WS_OPT_INT, F(batch), "0", "[0,2^31)", "Training",
-     "samples a step; 0: 128 for sgd and adam, all for gd", 0},
+     "samples a step; 0: 128 for sgd and adam, all for gd and gauss-newton", 0},
     {"epochs", WS_OPT_INT, F(epochs), "0", "[0,2^40]", "Training",
      "stop after so many epochs from the start; 0: no limit (10 if nothing limits)", 1},
     {"steps", WS_OPT_INT, F(steps), "0", "[0,2^40]", "Training",
@@ -98,6 +104,28 @@ ws_err ws_train_defaults(ws_train_options *opt)
     return err;
 }
 
+int ws_is_newton(const ws_train_options *o)
+{
+    return strcmp(o->optimizer, "gauss-newton") == 0;
+}
+
+/* What goes with gauss-newton. */
+static ws_err check_newton(const ws_train_options *o)
+{
+    const char *wrong = o->batch > 0                              ? "--batch (it uses all samples)"
+                        : !isnan(o->rate)                         ? "--rate (it has --damping)"
+                        : strcmp(o->schedule, "constant") != 0    ? "--schedule"
+                        : o->weight_decay > 0                     ? "--weight-decay"
+                        : strcmp(o->activation, "relu") != 0      ? "a smooth --activation"
+                        : strcmp(o->output_weights, "fixed") != 0 ? "--output-weights trained"
+                        : strcmp(o->loss, "auto") != 0 && strcmp(o->loss, "squared") != 0
+                            ? "a --loss other than squared"
+                            : NULL;
+
+    if (!ws_is_newton(o) || !wrong) return WS_OK;
+    return ws_fail(WS_ERR_USAGE, "--optimizer gauss-newton does not go with %s", wrong);
+}
+
 ws_err ws_options_check(const ws_train_options *o)
 {
     int gd = strcmp(o->optimizer, "gd") == 0, sgd = strcmp(o->optimizer, "sgd") == 0;
@@ -106,6 +134,7 @@ ws_err ws_options_check(const ws_train_options *o)
 
     if (!o->data[0])
         return ws_fail(WS_ERR_USAGE, "--data is missing: name the data set to train on");
+    if (check_newton(o)) return WS_ERR_USAGE;
     if (gd && o->batch > 0)
         return ws_fail(WS_ERR_USAGE,
                        "--batch %lld does not go with --optimizer gd, which uses all samples: "

@@ -23,7 +23,8 @@ static double base_bytes(void)
 /* Samples of the largest query: the batch, a block of test samples, or those of --rate auto. */
 static double largest_query(const ws_run *r)
 {
-    int measures = isnan(r->opt.rate) && strcmp(r->opt.optimizer, "adam") != 0;
+    int measures =
+        isnan(r->opt.rate) && strcmp(r->opt.optimizer, "adam") != 0 && !ws_is_newton(&r->opt);
     double n = (double)r->batch, test = fmin(1024, (double)r->ds->n_test);
 
     return fmax(fmax(n, test), measures ? fmin(4096, (double)r->ds->n) : 0);
@@ -59,6 +60,10 @@ ws_err ws_run_plan(const ws_run *r, ws_plan *p)
     ws_comm_destroy(&node);
     p->weights = ws_net_bytes(&spec, ip.n);
     p->optimiser = ws_optim_bytes(&opt, &spec, ip.n);
+    if (ws_is_newton(&r->opt)) {
+        ws_newton_spec ns = {.n = r->ds->n};
+        p->optimiser += ws_newton_bytes(&ns, &spec, ip.n, r->comm->size);
+    }
     p->index = ws_index_bytes(kind, &ip);
     p->pairs = pair_bytes(r, ip.n);
     p->exchange = entries * (2 * sizeof(double) + 2 * sizeof(int64_t));
@@ -103,7 +108,8 @@ void ws_plan_print(const ws_run *r, const ws_plan *p)
     printf("index     %s%s%s\n", kind, ip.smooth ? "" : ": ", ip.smooth ? "" : reason);
     printf("steps     %lld of %lld samples, %lld an epoch\n", (long long)r->total,
            (long long)r->batch, (long long)r->per_epoch);
-    printf("a step    1 reduction of %.1f kB a rank\n", (double)words * 8 / 1e3);
+    printf("a step    1 reduction of %.1f kB a rank%s\n", (double)words * 8 / 1e3,
+           ws_is_newton(&r->opt) ? ", again for each iteration of conjugate gradients" : "");
     printf("memory of the largest rank\n");
     line("weights", p->weights);
     line("optimiser", p->optimiser);

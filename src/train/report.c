@@ -100,10 +100,15 @@ static ws_err put_step(ws_run *r)
     put_seconds(m, "seconds_forward", t->forward, t->steps);
     put_seconds(m, "seconds_reduce", t->reduce, t->steps);
     put_seconds(m, "seconds_update", t->update, t->steps);
-    put_seconds(m, "seconds_solve", 0, 0);
+    put_seconds(m, "seconds_solve", t->solve, t->steps);
     put_seconds(m, "seconds_index", t->index, t->steps);
     put_seconds(m, "seconds_checkpoint", t->checkpoint, t->steps);
     ws_metrics_real(m, "rate", r->rate);
+    if (r->newton.nt) {
+        ws_metrics_real(m, "contraction", r->newton.contraction);
+        ws_metrics_int(m, "cg_iterations", r->newton.iterations);
+        ws_metrics_real(m, "damping", r->newton.damping);
+    }
     if (r->tested_at == r->step) {
         ws_metrics_real(m, "test_loss", r->test_loss);
         ws_metrics_real(m, "test_accuracy", r->test_accuracy);

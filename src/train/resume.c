@@ -212,6 +212,7 @@ static ws_err get_progress(ws_ckpt *c, ws_run *r)
         r->epoch_samples < 0 || r->epoch_samples > r->ds->n || r->step_samples < 0)
         return ws_fail(WS_ERR_DATA, "%s has a /progress that cannot be: it is damaged or not ours",
                        ws_ckpt_file(c));
+    if (r->newton.nt && (err = ws_ckpt_get_real(c, g, "damping", &r->newton.damping))) return err;
     if (!ws_ckpt_has(c, "/progress/loss_history")) return WS_OK;
     if ((err = ws_ckpt_shape(c, "/progress/loss_history", &ndims, dims))) return err;
     if (dims[0] > HISTORY)

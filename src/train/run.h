@@ -15,6 +15,7 @@
 #include "wingspan/io/dataset.h"
 #include "wingspan/model/loss.h"
 #include "wingspan/model/net.h"
+#include "wingspan/optim/newton.h"
 #include "wingspan/optim/optim.h"
 #include "wingspan/train/train.h"
 
@@ -38,7 +39,7 @@ enum { HISTORY = 100000 }; /* values of the loss kept */
 
 /* What was measured since the last line of metrics, and the values of the last step. */
 typedef struct ws_tally {
-    double query, forward, reduce, update, index, checkpoint; /* seconds */
+    double query, forward, reduce, update, solve, index, checkpoint; /* seconds */
     int64_t steps;
     int64_t count[COUNTS]; /* of the last step */
     int64_t bytes, meetings;
@@ -79,7 +80,23 @@ typedef struct ws_run {
     int64_t dead;   /* samples of epoch 0 on which nothing fired */
     int stop, save; /* what the last meeting said */
 
+    struct {
+        ws_newton *nt;      /* NULL: a first-order optimiser */
+        int known;          /* what follows is of the network as it is */
+        ws_hits hits;       /* who fires */
+        double *residual;   /* [n x c] f - y */
+        double loss, error; /* penalty included; |residual|^2 */
+        double penalty;     /* |theta - theta(0)|^2 */
+        double base;        /* loss of outputs 0 */
+        int64_t correct;    /* as step_correct */
+        double damping;     /* of the next step: the only state that a checkpoint holds */
+        double contraction; /* |residual| after the last step by before */
+        int iterations;     /* of conjugate gradients in the last step */
+        int stuck;          /* no step lowers the loss any more: the run ends */
+    } newton;
+
     double step_loss; /* last batch, penalty included */
+    double step_penalty;
     int64_t step_correct, step_samples;
     double epoch_loss; /* sums over the running epoch */
     int64_t epoch_samples, epoch_correct;
@@ -128,7 +145,15 @@ ws_err ws_run_rate(ws_run *r);
 
 /* step.c - collective */
 ws_err ws_run_step(ws_run *r);
+ws_err ws_step_evaluate(ws_run *r, const int64_t *ids, int64_t n, int64_t k); /* stages 1 to 4 */
+void ws_step_count(ws_run *r, int64_t n, int64_t k);                          /* local */
+void ws_step_dead(ws_run *r, int64_t k);                                      /* local */
 void ws_run_forget_stop(void); /* a request is good for one run */
+
+/* newton.c - collective */
+ws_err ws_newton_setup(ws_run *r);
+ws_err ws_run_newton(ws_run *r, const int64_t *ids, int64_t n);
+int ws_is_newton(const ws_train_options *o); /* local */
 
 /* evaluate.c - collective: the registered test samples, or any others */
 ws_err ws_run_test(ws_run *r);

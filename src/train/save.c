@@ -184,6 +184,7 @@ static ws_err put_progress(ws_ckpt_writer *w, const ws_run *r)
         (err = ws_ckpt_put_real(w, g, "seconds", run_seconds(r, ws_seconds()))) ||
         (err = ws_ckpt_put_int(w, g, "history_stride", r->history_stride)))
         return err;
+    if (r->newton.nt && (err = ws_ckpt_put_real(w, g, "damping", r->newton.damping))) return err;
     return put_vector(w, "/progress/loss_history", WS_FLOAT64, r->history_n, r->history);
 }
 

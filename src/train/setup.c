@@ -14,7 +14,8 @@
 
 ws_err ws_run_data(ws_run *r, const ws_preparation *stored)
 {
-    ws_dataset_options o = {.need_y = 1, .stored = stored, .only_shape = r->opt.dry_run};
+    ws_dataset_options o = {
+        .need_y = 1, .stored = stored, .samples = r->opt.samples, .only_shape = r->opt.dry_run};
     ws_err err;
 
     o.prepare = (ws_prepare)ws_prepare_find(r->opt.prepare);
@@ -33,7 +34,8 @@ static ws_err resolve_loss(ws_run *r)
     int32_t c;
 
     if (strcmp(o->loss, "auto") == 0) {
-        const char *word = classes > 2                                     ? "softmax"
+        const char *word = ws_is_newton(o)                                 ? "squared"
+                           : classes > 2                                   ? "softmax"
                            : classes == 2                                  ? "logistic"
                            : strcmp(ws_dataset_kind(r->ds), "labels") == 0 ? "logistic"
                                                                            : "squared";
@@ -61,12 +63,12 @@ static void resolve_limits(ws_run *r)
 {
     ws_train_options *o = &r->opt;
     int64_t n = r->ds->n;
-    int gd = strcmp(o->optimizer, "gd") == 0;
+    int newton = ws_is_newton(o), gd = strcmp(o->optimizer, "gd") == 0;
 
-    r->batch = gd ? n : o->batch > 0 ? o->batch : 128;
+    r->batch = gd || newton ? n : o->batch > 0 ? o->batch : 128;
     if (r->batch > n) r->batch = n;
     r->per_epoch = (n + r->batch - 1) / r->batch;
-    if (o->epochs == 0 && o->steps == 0) o->epochs = gd ? 100 : 10;
+    if (o->epochs == 0 && o->steps == 0) o->epochs = gd ? 100 : newton ? 20 : 10;
     r->total = o->epochs > 0 ? o->epochs * r->per_epoch : o->steps;
     if (o->steps > 0 && o->steps < r->total) r->total = o->steps;
     if (o->log_every == 0)
@@ -227,6 +229,9 @@ void ws_run_free(ws_run *r)
 {
     ws_metrics_close(&r->metrics);
     ws_index_destroy(&r->ix);
+    ws_newton_destroy(&r->newton.nt);
+    ws_hits_free(&r->newton.hits);
+    ws_free(&r->newton.residual);
     ws_optim_destroy(&r->optim);
     ws_net_destroy(&r->net);
     ws_dataset_destroy(&r->ds);

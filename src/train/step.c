@@ -1,4 +1,5 @@
-/* step.c - one step of a first-order optimiser, one meeting of all ranks.
+/* step.c - one step of a first-order optimiser, one meeting of all ranks; and its stages 1 to 4,
+ * which Gauss-Newton (newton.c) uses to see where it stands.
  *
  *   1. the index names the fired neurons of this shard for each sample of the batch    (local)
  *   2. their activations are added up exactly into this shard's share of the outputs   (local)
@@ -155,6 +156,7 @@ static ws_err loss_of_batch(ws_run *r, const int64_t *ids, int64_t n)
     ws_net_outputs(r->net, r->meet.hi, r->meet.lo, entries, r->out);
     r->step_loss = ws_loss_batch(r->loss, &r->targets, ids, n, r->out, r->grad, &r->step_correct);
     r->step_loss += r->opt.ridge / 2 * penalty;
+    r->step_penalty = penalty;
     r->step_samples = n;
     r->meet.hash = ws_hash(r->grad, (size_t)entries * sizeof *r->grad, (uint64_t)r->step);
     if (!isfinite(r->step_loss))
@@ -199,7 +201,12 @@ static void remember_loss(ws_run *r)
     r->history[r->history_n++] = r->step_loss;
 }
 
-static void add_up(ws_run *r, int64_t n, int64_t k)
+void ws_step_dead(ws_run *r, int64_t k)
+{
+    for (int64_t i = COUNTS; i < k; i++) r->dead += r->meet.count[i] == 0;
+}
+
+void ws_step_count(ws_run *r, int64_t n, int64_t k)
 {
     if (r->step % r->per_epoch == 0) {
         r->epoch_loss = 0;
@@ -208,35 +215,39 @@ static void add_up(ws_run *r, int64_t n, int64_t k)
     r->epoch_loss += r->step_loss * (double)n;
     r->epoch_samples += n;
     r->epoch_correct += r->step_correct;
-    for (int64_t i = COUNTS; i < k; i++) r->dead += r->meet.count[i] == 0;
+    ws_step_dead(r, k);
     memcpy(r->tally.count, r->meet.count, sizeof r->tally.count);
     r->stop = r->meet.count[COUNT_STOP] > 0;
     r->save = r->meet.count[COUNT_SAVE] > 0;
     remember_loss(r);
 }
 
-ws_err ws_run_step(ws_run *r)
+ws_err ws_step_evaluate(ws_run *r, const int64_t *ids, int64_t n, int64_t k)
 {
-    int64_t n, entries, k, bytes = r->meet.bytes, meetings = r->meet.meetings;
-    const int64_t *ids = batch_of(r, &n);
-    double t;
-    ws_err err;
+    int64_t entries = n * r->targets.c, bytes = r->meet.bytes, meetings = r->meet.meetings;
+    ws_err err = local_share(r, ids, n, k);
+    double t = ws_seconds();
 
-    entries = n * r->targets.c;
-    k = COUNTS + (r->step < r->per_epoch ? n : 0);
-    err = local_share(r, ids, n, k);
-    t = ws_seconds();
     err = ws_meeting_hold(&r->meet, r->comm, err, entries + 1, k);
     r->tally.reduce += ws_seconds() - t;
-    if (err) return err;
+    r->tally.bytes += r->meet.bytes - bytes;
+    r->tally.meetings += r->meet.meetings - meetings;
+    return err ? err : loss_of_batch(r, ids, n);
+}
 
+ws_err ws_run_step(ws_run *r)
+{
+    int64_t n, k;
+    const int64_t *ids = batch_of(r, &n);
+    ws_err err;
+
+    if (r->newton.nt) return ws_run_newton(r, ids, n);
+    k = COUNTS + (r->step < r->per_epoch ? n : 0);
     /* From here the error is the same on all ranks, or waits for the next meeting. */
-    if ((err = loss_of_batch(r, ids, n))) return err;
-    add_up(r, n, k);
+    if ((err = ws_step_evaluate(r, ids, n, k))) return err;
+    ws_step_count(r, n, k);
     r->pending = update(r, ids);
     r->step++;
     r->tally.steps++;
-    r->tally.bytes += r->meet.bytes - bytes;
-    r->tally.meetings += r->meet.meetings - meetings;
     return WS_OK;
 }

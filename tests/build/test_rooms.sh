@@ -18,5 +18,6 @@ done
 cd "$SOURCE/src"
 grep -rl 'hdf5\.h' . | grep -v '^\./io/' && { echo "FAIL: hdf5.h outside io"; failed=1; }
 grep -rl 'cblas' . | grep -v '^\./linalg/' && { echo "FAIL: BLAS outside linalg"; failed=1; }
+grep -rlE 'blacs_|\bp?d(potr|syev|geqr|trtr)' . | grep -v '^./linalg/' && { echo "FAIL: LAPACK or BLACS outside linalg"; failed=1; }
 grep -rlE '^int main\(|[^_]exit\(' --include='*.c' . | grep -v '^\./cli/' && { echo "FAIL: main or exit outside cli"; failed=1; }
 exit $failed

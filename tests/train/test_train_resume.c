@@ -31,6 +31,16 @@ static void a_stop_in_the_middle_of_an_epoch_changes_nothing(void **state)
     stop_and_resume("optimizer=gd", 1);
 }
 
+static void a_stop_between_gauss_newton_steps_changes_nothing(void **state)
+{
+    (void)state;
+    stop_and_resume("optimizer=gauss-newton", 1);
+    stop_and_resume("optimizer=gauss-newton ridge=0.02 bias=trained", 2);
+    stop_and_resume("optimizer=gauss-newton checkpoint-dense=0 shift=2.6", 1);
+    /* Past the step after which nothing lowers the loss. */
+    stop_and_resume("optimizer=gauss-newton samples=9", 15);
+}
+
 static void a_stop_at_the_end_of_an_epoch_changes_nothing(void **state)
 {
     (void)state;
@@ -105,6 +115,7 @@ static void a_request_on_one_rank_stops_all_at_the_same_step(void **state)
 
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test_setup(a_stop_in_the_middle_of_an_epoch_changes_nothing, setup),
+    cmocka_unit_test(a_stop_between_gauss_newton_steps_changes_nothing),
     cmocka_unit_test(a_stop_at_the_end_of_an_epoch_changes_nothing),
     cmocka_unit_test(a_checkpoint_of_moved_rows_only_changes_nothing),
     cmocka_unit_test(another_value_is_refused_and_both_are_named),

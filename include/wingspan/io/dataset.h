@@ -56,9 +56,10 @@ typedef struct ws_dataset {
 typedef struct ws_dataset_options {
     ws_prepare prepare;
     const ws_preparation
-        *stored;    /* use this preparation instead of computing one (eval, predict) */
-    int need_y;     /* fail without labels */
-    int only_shape; /* --dry-run: read shapes, labels and norms' statistics, keep no x */
+        *stored;     /* use this preparation instead of computing one (eval, predict) */
+    int64_t samples; /* read only the first so many of x and y; 0: all */
+    int need_y;      /* fail without labels */
+    int only_shape;  /* --dry-run: read shapes, labels and norms' statistics, keep no x */
 } ws_dataset_options;
 
 /** Load and prepare a data set.

@@ -13,6 +13,7 @@
 /* Every option of `wingspan train`, resolved or not: rows in ws_train_table. */
 typedef struct ws_train_options {
     char data[WS_OPT_TEXT], prepare[WS_OPT_TEXT];
+    int64_t samples; /* 0: all */
     int64_t width;
     double shift; /* NaN: auto = sqrt(0.4 ln m) */
     char bias[WS_OPT_TEXT], output_weights[WS_OPT_TEXT], activation[WS_OPT_TEXT];
@@ -21,10 +22,11 @@ typedef struct ws_train_options {
     char optimizer[WS_OPT_TEXT], schedule[WS_OPT_TEXT];
     double rate; /* NaN: auto */
     double momentum, weight_decay, beta1, beta2, epsilon, ridge, rate_factor;
-    int64_t rate_every;    /* epochs */
-    int64_t batch;         /* 0: all */
-    int64_t epochs, steps; /* 0: no such limit */
-    double target_loss;    /* NaN: none */
+    int64_t rate_every;           /* epochs */
+    double damping, cg_tolerance; /* gauss-newton */
+    int64_t batch;                /* 0: all */
+    int64_t epochs, steps;        /* 0: no such limit */
+    double target_loss;           /* NaN: none */
     char index[WS_OPT_TEXT];
     double slack; /* NaN: auto */
     int64_t seed;

@@ -1,0 +1,218 @@
+/* newton.c - the system of a Gauss-Newton step: made once, solved for each damping that is tried. */
+#include "wingspan/optim/newton.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "newton_impl.h"
+#include "wingspan/core/alloc.h"
+#include "wingspan/core/dot.h"
+#include "wingspan/linalg/cg.h"
+
+enum { INNER = 16384 }; /* samples up to which all inner products are kept: 1 GiB */
+
+/* <x_i, x_j> in float32; products with it round no more than those with float32 rows. */
+static void fill_inner(ws_newton *nt)
+{
+    int64_t n = nt->spec.n;
+    double v;
+
+    for (int64_t i = 0; i < n; i++) {
+        ws_samples_row(nt->x, i, nt->rowf);
+        for (int64_t j = 0; j <= i; j++) {
+            ws_dot_many(nt->rowf, nt->x, &j, 1, &v);
+            nt->inner[i * n + j] = nt->inner[j * n + i] = (float)v;
+        }
+    }
+}
+
+static ws_err alloc_vectors(ws_newton *nt)
+{
+    const char *what = "a Gauss-Newton step";
+    int64_t n = nt->spec.n, e = nt->entries, d = nt->x->d;
+    int64_t panel = n * (n + 1) / 2 < (1 << 24) ? n * (n + 1) / 2 : (1 << 24) + n;
+    ws_err err;
+
+    if ((err = ws_alloc(&nt->count, panel, sizeof *nt->count, what)) ||
+        (err = ws_alloc(&nt->alone, n, sizeof *nt->alone, what)) ||
+        (err = ws_alloc(&nt->b, e, sizeof *nt->b, what)) ||
+        (err = ws_alloc(&nt->z, e, sizeof *nt->z, what)) ||
+        (err = ws_alloc(&nt->rest, e, sizeof *nt->rest, what)) ||
+        (err = ws_alloc(&nt->work, 3 * e, sizeof *nt->work, what)) ||
+        (err = ws_alloc(&nt->turned, e, sizeof *nt->turned, what)) ||
+        (err = ws_alloc(&nt->moved, e, sizeof *nt->moved, what)) ||
+        (err = ws_alloc(&nt->coef, n, sizeof *nt->coef, what)) ||
+        (err = ws_alloc(&nt->image, n, sizeof *nt->image, what)) ||
+        (err = ws_alloc(&nt->ids, n, sizeof *nt->ids, what)) ||
+        (err = ws_alloc(&nt->row, d, sizeof *nt->row, what)) ||
+        (err = ws_alloc(&nt->rowf, d, sizeof *nt->rowf, what)))
+        return err;
+    /* With one output there are no products, but for a test. */
+    return n <= INNER && nt->net->spec.c > 1 ? ws_alloc(&nt->inner, n * n, sizeof *nt->inner, what)
+                                             : WS_OK;
+}
+
+ws_err ws_newton_create(const ws_newton_spec *spec, ws_optim *o, const ws_samples *x,
+                        ws_newton **out)
+{
+    ws_net *net = o->net;
+    ws_newton *nt = NULL;
+    ws_err err;
+
+    *out = NULL;
+    if (strcmp(net->spec.phi->name, "relu") != 0 || net->spec.train_output)
+        return ws_fail(WS_ERR_USAGE, "gauss-newton works with relu and fixed output weights");
+    if ((err = ws_agree(net->comm, ws_alloc(&nt, 1, sizeof *nt, "a Gauss-Newton step"))))
+        return err;
+    nt->spec = *spec;
+    nt->o = o;
+    nt->net = net;
+    nt->x = x;
+    nt->entries = spec->n * net->spec.c;
+    err = ws_agree(net->comm, alloc_vectors(nt));
+    if (!err) err = ws_spd_create(net->comm, spec->n, spec->serial, &nt->gram);
+    if (err) {
+        ws_newton_destroy(&nt);
+        return err;
+    }
+    if (nt->inner) fill_inner(nt);
+    *out = nt;
+    return WS_OK;
+}
+
+void ws_newton_destroy(ws_newton **p)
+{
+    ws_newton *nt = *p;
+
+    if (!nt) return;
+    ws_spd_destroy(&nt->gram);
+    ws_meeting_free(&nt->meet);
+    ws_free(&nt->count);
+    ws_free(&nt->alone);
+    ws_free(&nt->inner);
+    ws_free(&nt->b);
+    ws_free(&nt->z);
+    ws_free(&nt->rest);
+    ws_free(&nt->work);
+    ws_free(&nt->turned);
+    ws_free(&nt->moved);
+    ws_free(&nt->coef);
+    ws_free(&nt->image);
+    ws_free(&nt->ids);
+    ws_free(&nt->row);
+    ws_free(&nt->rowf);
+    ws_free(&nt->all.row);
+    ws_free(&nt->all.first);
+    ws_free(&nt->old_w);
+    ws_free(&nt->old_b);
+    ws_free(&nt->old_touched);
+    ws_free(p);
+}
+
+ws_err ws_newton_linearise(ws_newton *nt, const ws_hits *hits)
+{
+    ws_err err;
+
+    nt->hits = hits;
+    if ((err = ws_newton_gram(nt))) return err;
+    return nt->spec.ridge > 0 ? ws_newton_moved(nt) : WS_OK;
+}
+
+/* ---- the solution ---- */
+
+typedef struct shifted {
+    ws_newton *nt;
+    double shift; /* u */
+} shifted;
+
+static ws_err product(void *of, const double *v, double *out)
+{
+    shifted *s = of;
+    ws_err err = ws_newton_product(s->nt, v, out);
+
+    for (int64_t k = 0; k < s->nt->entries && !err; k++) out[k] += s->shift * v[k];
+    return err;
+}
+
+/* Solve with the shared matrix, for every output alone. */
+static ws_err precondition(void *of, const double *r, double *z)
+{
+    ws_newton *nt = ((shifted *)of)->nt;
+    int64_t n = nt->spec.n, c = nt->net->spec.c;
+    ws_err err;
+
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t q = 0; q < c; q++) nt->turned[q * n + i] = r[i * c + q];
+    if ((err = ws_spd_solve(nt->gram, c, nt->turned))) return err;
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t q = 0; q < c; q++) z[i * c + q] = nt->turned[q * n + i];
+    return WS_OK;
+}
+
+/* b = -r + (L/u) J D; 0 for a sample on which nothing fires, which no step can reach. */
+static void right_hand_side(ws_newton *nt, const double *r)
+{
+    int64_t c = nt->net->spec.c;
+
+    for (int64_t i = 0; i < nt->spec.n; i++)
+        for (int64_t k = i * c; k < (i + 1) * c; k++)
+            nt->b[k] = nt->alone[i] ? nt->pull * nt->moved[k] - r[k] : 0;
+}
+
+/* The model after the step: r + J s = -(u z + rest), and |D + s|^2 from scalar products, since
+ * J J' z = b - u z - rest. */
+static double predict(const ws_newton *nt, const double *r, double penalty, double u)
+{
+    double before = 0, after = 0, cross = 0, own = 0, keep = 1 - nt->pull, c = nt->net->spec.c;
+
+    for (int64_t k = 0; k < nt->entries; k++) {
+        double left = u * nt->z[k] + nt->rest[k];
+        if (nt->alone[k / (int64_t)c]) before += r[k] * r[k];
+        after += left * left;
+        cross += nt->moved[k] * nt->z[k];
+        own += nt->z[k] * (nt->b[k] - left);
+    }
+    return (before - after) / 2 +
+           nt->spec.ridge / 2 * (penalty - keep * keep * penalty - 2 * keep * cross - own);
+}
+
+ws_err ws_newton_solve(ws_newton *nt, const double *r, double penalty, double damping,
+                       ws_newton_step *step)
+{
+    double u = nt->spec.ridge + damping * nt->diagonal;
+    shifted of = {nt, u};
+    ws_cg_system cg = {nt->entries, &of, product, precondition};
+    ws_err err;
+
+    *step = (ws_newton_step){0};
+    nt->pull = nt->spec.ridge > 0 ? nt->spec.ridge / u : 0;
+    right_hand_side(nt, r);
+    if ((err = ws_spd_factor(nt->gram, u, &step->ok)) || !step->ok) return err;
+    if (nt->net->spec.c == 1) {
+        memset(nt->rest, 0, (size_t)nt->entries * sizeof *nt->rest);
+        err = precondition(&of, nt->b, nt->z);
+    } else {
+        err = ws_cg(&cg, nt->b, nt->spec.tolerance, nt->spec.most, nt->z, nt->rest, nt->work,
+                    &step->iterations);
+    }
+    if (err) return err;
+    step->predicted = predict(nt, r, penalty, u);
+    step->ok = isfinite(step->predicted) && step->predicted > 0;
+    return WS_OK;
+}
+
+void ws_newton_traffic(const ws_newton *nt, int64_t *bytes, int64_t *meetings)
+{
+    *bytes = nt->meet.bytes;
+    *meetings = nt->meet.meetings;
+}
+
+double ws_newton_bytes(const ws_newton_spec *spec, const ws_net_spec *net, int64_t rows, int size)
+{
+    double n = (double)spec->n, vectors = 9.0 * n * net->c;
+    double inner = spec->n <= INNER && net->c > 1 ? sizeof(float) * n * n : 0;
+    double panel = sizeof(int32_t) * fmin(n * n / 2, 1 << 24);
+
+    return (double)rows * sizeof(float) * (double)net->d + 8 * vectors + inner + panel +
+           ws_spd_bytes(spec->n, size);
+}

@@ -1,0 +1,55 @@
+/* newton_impl.h - the state of Gauss-Newton steps, shared by its three files:
+ * newton.c (solve), newton_product.c (sums over neurons), newton_rows.c (weights there and back). */
+#ifndef WS_OPTIM_NEWTON_IMPL_H
+#define WS_OPTIM_NEWTON_IMPL_H
+
+#include "optim_impl.h"
+#include "wingspan/linalg/spd.h"
+#include "wingspan/optim/newton.h"
+
+struct ws_newton {
+    ws_newton_spec spec;
+    ws_optim *o;
+    ws_net *net;
+    const ws_samples *x;
+    int64_t entries; /* n x c */
+    const ws_hits *hits;
+
+    /* the matrix that all outputs share */
+    ws_spd *gram;
+    int32_t *count;  /* pairs of samples fired together: a panel of rows, packed */
+    int64_t *alone;  /* [n] neurons that fire on a sample */
+    float *inner;    /* [n x n] <x_i, x_j>, or NULL where it would be too large */
+    double diagonal; /* mean of the diagonal of J J' */
+
+    /* a solution */
+    double *b, *z, *rest, *work; /* [entries], work [3 entries] */
+    double *turned;              /* [c x n] right-hand sides as spd.h wants them */
+    double *moved;               /* [entries] J D, with ridge */
+    double pull;                 /* L / u */
+    ws_meeting meet;
+
+    /* one neuron of a product */
+    double *coef, *image, *row; /* [n], [n], [d] */
+    float *rowf;                /* [d] */
+    int64_t *ids;               /* [n] */
+
+    /* what a step changed */
+    ws_hits all; /* every neuron that moves: fired, and with ridge all that ever moved */
+    float *old_w, *old_b;
+    uint8_t *old_touched;
+    int64_t old_w_room, old_b_room, old_touched_room;
+    ws_exact_limbs old_penalty;
+};
+
+/** Counts of samples fired together -> the shared matrix, its diagonal's mean.  Collective; agreed. */
+ws_err ws_newton_gram(ws_newton *nt);
+
+/** moved = J (theta - theta(0)).  Collective; agreed. */
+ws_err ws_newton_moved(ws_newton *nt);
+
+/** Do the k samples that a neuron fires on multiply through their Gram matrix, rather than
+ *  through the d coordinates?  Bits depend on it: a function of k and the data's shape alone. */
+int ws_newton_by_inner(const ws_newton *nt, int64_t k);
+
+#endif

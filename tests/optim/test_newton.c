@@ -1,0 +1,295 @@
+/* A Gauss-Newton step against the dense least squares problem that it solves. */
+#include <math.h>
+#include <string.h>
+
+#include "ws_test.h"
+
+#include "newton_impl.h"
+#include "wingspan/core/alloc.h"
+#include "wingspan/core/dot.h"
+#include "wingspan/core/random.h"
+#include "wingspan/linalg/lapack.h"
+
+enum { SAMPLES = 12, D = 23, M = 30, MOST_C = 3, ROWS = SAMPLES * MOST_C, COLS = M * (D + 1) };
+
+static float x[SAMPLES * D];
+static const ws_samples samples = {.n = SAMPLES, .d = D, .x = x};
+static ws_comm self;
+
+/* A network with everything that a step needs. */
+typedef struct made {
+    ws_net *net;
+    ws_optim *o;
+    ws_newton *nt;
+    ws_index *ix;
+    ws_hits hits;
+    double r[ROWS];
+} made;
+
+static int setup(void **state)
+{
+    ws_key key = {4, WS_STREAM_TEST, 0};
+
+    (void)state;
+    for (int i = 0; i < SAMPLES; i++) {
+        float *row = x + i * D;
+        ws_random_normal(&key, (uint64_t)i, D, 1, row);
+        double norm = sqrt(ws_norm2(row, D));
+        for (int j = 0; j < D; j++) row[j] = (float)((double)row[j] / norm);
+    }
+    ws_comm_create(MPI_COMM_SELF, &self);
+    return 0;
+}
+
+static void look(made *t)
+{
+    int64_t ids[SAMPLES];
+    ws_query q = {.n = SAMPLES, .ids = ids, .threshold = t->net->spec.threshold};
+
+    for (int i = 0; i < SAMPLES; i++) ids[i] = i;
+    assert_int_equal(ws_index_query(t->ix, &q, &t->hits), WS_OK);
+}
+
+static void make(const ws_comm *comm, int c, int bias, double ridge, int64_t serial, made *t)
+{
+    ws_net_spec spec = {.m = M,
+                        .d = D,
+                        .c = c,
+                        .phi = ws_activation_find("relu"),
+                        .threshold = 0.3,
+                        .scale = 0.25,
+                        .init_scale = 1,
+                        .x_scale = 1.001,
+                        .seed = 5,
+                        .train_bias = bias,
+                        .keep_start = ridge > 0};
+    ws_optim_spec os = {.name = "gauss-newton", .ridge = ridge / SAMPLES};
+    ws_newton_spec ns = {SAMPLES, ridge, 1e-12, 500, serial};
+    ws_shard shard;
+
+    memset(t, 0, sizeof *t);
+    assert_int_equal(ws_net_create(comm, &spec, &t->net), WS_OK);
+    assert_int_equal(ws_optim_create(&os, t->net, &t->o), WS_OK);
+    assert_int_equal(ws_newton_create(&ns, t->o, &samples, &t->nt), WS_OK);
+    assert_int_equal(ws_index_create(comm, "scan", NULL, &t->ix), WS_OK);
+    shard = ws_net_shard(t->net);
+    assert_int_equal(ws_index_build(t->ix, &shard, &samples, spec.threshold), WS_OK);
+    look(t);
+    for (int k = 0; k < SAMPLES * c; k++) t->r[k] = sin(3.0 * k + 1);
+}
+
+static void end(made *t)
+{
+    ws_newton_destroy(&t->nt);
+    ws_index_destroy(&t->ix);
+    ws_optim_destroy(&t->o);
+    ws_net_destroy(&t->net);
+    ws_hits_free(&t->hits);
+}
+
+/* J, [n c x m (d + 1)] column-major, of a network that is whole on this rank. */
+static void jacobian(const made *t, double *j)
+{
+    const ws_net_spec *s = &t->net->spec;
+    int64_t rows = SAMPLES * s->c;
+
+    memset(j, 0, (size_t)(rows * COLS) * sizeof *j);
+    for (int64_t i = 0; i < t->hits.rows; i++)
+        for (int64_t p = t->hits.first[i]; p < t->hits.first[i + 1]; p++)
+            for (int c = 0; c < s->c; c++) {
+                int64_t row = t->hits.row[i], at = t->hits.pos[p] * s->c + c;
+                double a = s->scale * (double)t->net->a[row * s->c + c];
+                for (int k = 0; k < D; k++)
+                    j[(row * (D + 1) + k) * rows + at] = a * (double)x[t->hits.pos[p] * D + k];
+                j[(row * (D + 1) + D) * rows + at] = s->train_bias ? a : 0;
+            }
+}
+
+static double theta(const made *t, int64_t k, int start)
+{
+    int64_t row = k / (D + 1), at = k % (D + 1);
+    const float *w = start ? t->net->w0 : t->net->w, *b = start ? t->net->b0 : t->net->b;
+
+    return at == D ? (double)b[row] : (double)w[row * D + at];
+}
+
+static void a_product_is_that_of_the_dense_matrix(void **state)
+{
+    static double j[ROWS * COLS];
+    double v[ROWS], out[ROWS];
+
+    (void)state;
+    for (int path = 0; path < 2; path++) {
+        made t;
+        int64_t rows = SAMPLES * MOST_C;
+        make(&self, MOST_C, 1, 0, 100, &t);
+        if (path) ws_free(&t.nt->inner); /* then by way of the coordinates */
+        assert_int_equal(ws_newton_linearise(t.nt, &t.hits), WS_OK);
+        assert_true(ws_newton_by_inner(t.nt, 2) == !path);
+        jacobian(&t, j);
+        for (int k = 0; k < rows; k++) v[k] = cos(5.0 * k);
+        assert_int_equal(ws_newton_product(t.nt, v, out), WS_OK);
+        for (int64_t a = 0; a < rows; a++) {
+            double want = 0;
+            for (int64_t b = 0; b < rows; b++)
+                for (int64_t k = 0; k < COLS; k++) want += j[k * rows + a] * j[k * rows + b] * v[b];
+            assert_true(fabs(out[a] - want) < 2e-7);
+        }
+        end(&t);
+    }
+}
+
+/* 1/2 |r + J s|^2 + L/2 |D + s|^2 + u/2 |s|^2, doubled. */
+static double objective(const made *t, const double *j, const double *s, const double *start,
+                        double damping)
+{
+    int64_t rows = SAMPLES * t->net->spec.c;
+    double sum = 0;
+
+    for (int64_t a = 0; a < rows; a++) {
+        double e = t->r[a];
+        for (int64_t k = 0; k < COLS; k++) e += j[k * rows + a] * s[k];
+        sum += e * e;
+    }
+    for (int64_t k = 0; k < COLS; k++)
+        sum += t->nt->spec.ridge * (start[k] + s[k]) * (start[k] + s[k]) + damping * s[k] * s[k];
+    return sum;
+}
+
+/* The step taken is the minimum: no direction leads lower; and what was promised is kept by the
+ * linear model. */
+static void check_step(made *t)
+{
+    static double j[ROWS * COLS], before[COLS], distance[COLS], s[COLS], gradient[COLS];
+    int64_t rows = SAMPLES * t->net->spec.c;
+    double penalty = 0, damping = 0.02, largest = 0, zero[COLS] = {0}, u, gain;
+    ws_newton_step step;
+    ws_moves moves;
+
+    for (int64_t k = 0; k < COLS; k++) {
+        before[k] = theta(t, k, 0);
+        distance[k] = t->nt->spec.ridge > 0 ? before[k] - theta(t, k, 1) : 0;
+        penalty += distance[k] * distance[k];
+    }
+    look(t);
+    assert_int_equal(ws_newton_linearise(t->nt, &t->hits), WS_OK);
+    jacobian(t, j);
+    u = damping * t->nt->diagonal;
+    assert_int_equal(ws_newton_solve(t->nt, t->r, penalty, damping, &step), WS_OK);
+    assert_true(step.ok && (step.iterations > 0) == (t->net->spec.c > 1));
+    assert_int_equal(ws_newton_apply(t->nt, &moves), WS_OK);
+    assert_int_equal(ws_index_update(t->ix, &moves), WS_OK);
+    for (int64_t k = 0; k < COLS; k++) {
+        s[k] = theta(t, k, 0) - before[k];
+        gradient[k] = t->nt->spec.ridge * (distance[k] + s[k]) + u * s[k];
+        largest = fmax(largest, fabs(s[k]));
+    }
+    for (int64_t a = 0; a < rows; a++) {
+        double e = t->r[a];
+        for (int64_t k = 0; k < COLS; k++) e += j[k * rows + a] * s[k];
+        for (int64_t k = 0; k < COLS; k++) gradient[k] += j[k * rows + a] * e;
+    }
+    for (int64_t k = 0; k < COLS; k++) assert_true(fabs(gradient[k]) < 2e-6);
+    assert_true(largest > 1e-2);
+    gain = (objective(t, j, zero, distance, 0) - objective(t, j, s, distance, 0)) / 2;
+    assert_true(fabs(gain - step.predicted) < 1e-5 * gain);
+}
+
+static void a_step_is_the_minimum_of_its_model(void **state)
+{
+    (void)state;
+    for (int k = 0; k < 6; k++) {
+        made t;
+        make(&self, k % 2 ? MOST_C : 1, k % 3 == 1, k >= 3 ? 0.3 : 0, 100, &t);
+        check_step(&t);
+        /* Once more, now away from the start, where ridge pulls. */
+        check_step(&t);
+        end(&t);
+    }
+}
+
+static void undo_gives_the_bits_back(void **state)
+{
+    (void)state;
+    for (int ridge = 0; ridge < 2; ridge++) {
+        static float w[M * D], b[M];
+        ws_newton_step step;
+        ws_moves moves;
+        ws_exact_limbs penalty;
+        made t;
+
+        make(&self, 2, 1, ridge, 100, &t);
+        for (int k = 0; k < 2; k++) {
+            look(&t);
+            memcpy(w, t.net->w, sizeof w);
+            memcpy(b, t.net->b, sizeof b);
+            penalty = ws_optim_penalty(t.o);
+            assert_int_equal(ws_newton_linearise(t.nt, &t.hits), WS_OK);
+            assert_int_equal(ws_newton_solve(t.nt, t.r, 0, 0.1, &step), WS_OK);
+            assert_int_equal(ws_newton_apply(t.nt, &moves), WS_OK);
+            assert_true(memcmp(w, t.net->w, sizeof w) != 0);
+            assert_int_equal(ws_index_update(t.ix, &moves), WS_OK);
+            if (k == 1) break;
+        }
+        ws_newton_undo(t.nt, &moves);
+        assert_memory_equal(w, t.net->w, sizeof w);
+        assert_memory_equal(b, t.net->b, sizeof b);
+        assert_true(ws_optim_penalty(t.o).hi == penalty.hi &&
+                    ws_optim_penalty(t.o).lo == penalty.lo);
+        assert_true(moves.k > 0 && !moves.first);
+        end(&t);
+    }
+}
+
+/* One block of 64 holds this system; test_spd has many. */
+static void a_grid_of_ranks_and_one_rank_take_the_same_step(void **state)
+{
+    static double one[ROWS];
+
+    (void)state;
+    for (int c = 1; c <= MOST_C; c += MOST_C - 1) {
+        for (int64_t serial = 100; serial >= 0; serial -= 100) {
+            ws_newton_step step;
+            made t;
+            make(&world, c, 0, 0, serial, &t);
+            assert_all(ws_newton_linearise(t.nt, &t.hits) == WS_OK);
+            assert_all(ws_newton_solve(t.nt, t.r, 0, 0.01, &step) == WS_OK && step.ok);
+            for (int k = 0; k < SAMPLES * c; k++) {
+                if (serial) one[k] = t.nt->z[k];
+                assert_true(fabs(t.nt->z[k] - one[k]) <= 1e-8 * fabs(one[k]) + 1e-9);
+            }
+            end(&t);
+        }
+    }
+}
+
+static void other_networks_are_refused(void **state)
+{
+    ws_newton_spec ns = {SAMPLES, 0, 1e-3, 100, 100};
+    ws_newton *nt;
+    made t;
+
+    (void)state;
+    make(&world, 1, 0, 0, 100, &t);
+    t.net->spec.train_output = 1;
+    assert_all(ws_newton_create(&ns, t.o, &samples, &nt) == WS_ERR_USAGE && !nt);
+    t.net->spec.train_output = 0;
+    t.net->spec.phi = ws_activation_find("tanh");
+    assert_all(ws_newton_create(&ns, t.o, &samples, &nt) == WS_ERR_USAGE && !nt);
+    t.net->spec.phi = ws_activation_find("relu");
+    /* No memory on one rank is known to all. */
+    if (world.rank == world.size - 1) ws_alloc_fail_at(5);
+    assert_all(ws_newton_create(&ns, t.o, &samples, &nt) == WS_ERR_NOMEM && !nt);
+    ws_alloc_fail_at(0);
+    end(&t);
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test_setup(a_product_is_that_of_the_dense_matrix, setup),
+    cmocka_unit_test(a_step_is_the_minimum_of_its_model),
+    cmocka_unit_test(undo_gives_the_bits_back),
+    cmocka_unit_test(a_grid_of_ranks_and_one_rank_take_the_same_step),
+    cmocka_unit_test(other_networks_are_refused),
+};
+
+WS_TEST_MAIN(tests)

@@ -33,7 +33,7 @@ static ws_err alloc_rows(ws_certified *c)
         (err = ws_alloc(&c->count, n + 1, sizeof *c->count, what)))
         return err;
     c->base.counts.bytes += n * 65;
-    return ws_proposer_create(&c->proposer);
+    return ws_proposer_create_bytes(&c->proposer);
 }
 
 static ws_err build(ws_index *ix)
@@ -58,7 +58,7 @@ static ws_err build(ws_index *ix)
     /* The room for the pairs of a part is not needed again: later listings are small. */
     ws_pairs_free(&c->pairs);
     ws_proposer_destroy(&c->proposer);
-    if (!err && !(err = ws_proposer_create(&c->proposer)))
+    if (!err && !(err = ws_proposer_create_bytes(&c->proposer)))
         err = ws_propose_samples(c->proposer, &ix->samples, NULL, ix->samples.n);
     return err;
 }

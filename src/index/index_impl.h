@@ -32,7 +32,8 @@ struct ws_index {
     uint32_t *stamp, stamped;     /* [samples.n] query that last named a sample; queries so far */
 };
 
-extern const ws_index_ops ws_index_scan, ws_index_dtree, ws_index_certified, ws_index_all;
+extern const ws_index_ops ws_index_scan, ws_index_dtree, ws_index_certified, ws_index_all,
+    ws_index_quantized;
 
 /* ---- scan's code, for scan itself and for queries that a kind does not answer (scan.c) ---- */
 

@@ -4,7 +4,10 @@
  * The product is made in tiles of ROWS rows x COLS samples that are compared while they are still
  * in cache.  Rows that do not lie together and samples that do not (ids, sparse) are gathered:
  * a set of at most HELD bytes once, a larger sparse one tile by tile.  The hits of a block of rows
- * come tile after tile; they are put in row order when the block is done. */
+ * come tile after tile; they are put in row order when the block is done.
+ *
+ * With bytes (quant.h) a tile is first looked through in bytes, at a quarter of the cost, and only
+ * what these cannot exclude is multiplied in float32, pair by pair. */
 #include <float.h>
 #include <math.h>
 #include <string.h>
@@ -14,7 +17,10 @@
 #include "wingspan/linalg/blas.h"
 
 #include "propose.h"
+#include "quant.h"
 
+/* Fewer samples, or shorter ones, are not worth their bytes. */
+enum { BYTES_SAMPLES = 256, BYTES_DIM = 32, BYTES_COLS = 256 };
 enum { ROWS = 512, COLS = 1024, FEW = 64, GATHER_FLOATS = 1 << 23, HELD = 1 << 28 };
 
 struct ws_proposer {
@@ -31,6 +37,16 @@ struct ws_proposer {
     ws_pairs stage; /* hits of a block, tile by tile */
     int64_t *count; /* [tiles x rows] how many of them each row has in each tile */
     int64_t count_capacity;
+
+    int may_bytes, bytes; /* if asked for at create; in use for the samples set */
+    ws_quant_samples quant;
+    int8_t *block_q; /* rows of a block as bytes */
+    ws_quant_row *block_row;
+    int32_t *col; /* [6 x (BYTES_COLS + 64)] what bytes propose for a group of rows */
+    int64_t *id;  /* [BYTES_COLS] the samples of a row that these are */
+    const float **at;
+    double *z;
+    int64_t q_capacity, row_capacity, col_capacity, id_capacity, at_capacity, z_capacity;
 };
 
 /* One block of rows of a call. */
@@ -86,6 +102,14 @@ ws_err ws_proposer_create(ws_proposer **out)
     return ws_alloc(out, 1, sizeof **out, "the proposer of an index");
 }
 
+ws_err ws_proposer_create_bytes(ws_proposer **out)
+{
+    ws_err err = ws_proposer_create(out);
+
+    if (!err) (*out)->may_bytes = 1;
+    return err;
+}
+
 void ws_proposer_destroy(ws_proposer **out)
 {
     ws_proposer *p = *out;
@@ -97,16 +121,26 @@ void ws_proposer_destroy(ws_proposer **out)
     ws_free(&p->tile);
     ws_free(&p->count);
     ws_pairs_free(&p->stage);
+    ws_quant_samples_free(&p->quant);
+    ws_free(&p->block_q);
+    ws_free(&p->block_row);
+    ws_free(&p->col);
+    ws_free(&p->id);
+    ws_free(&p->at);
+    ws_free(&p->z);
     ws_free(out);
 }
 
 int64_t ws_proposer_bytes(const ws_proposer *p)
 {
-    int64_t floats;
+    int64_t floats, bytes;
 
     if (!p) return 0;
+    bytes = ws_quant_samples_bytes(&p->quant) + p->q_capacity +
+            p->row_capacity * (int64_t)sizeof *p->block_row + 4 * p->col_capacity +
+            8 * (p->id_capacity + p->at_capacity + p->z_capacity);
     floats = p->held_capacity + p->tile_x_capacity + p->tile_w_capacity + p->tile_capacity;
-    return (int64_t)sizeof *p + 4 * floats + 8 * p->stage.capacity + 8 * p->count_capacity;
+    return (int64_t)sizeof *p + bytes + 4 * floats + 8 * p->stage.capacity + 8 * p->count_capacity;
 }
 
 static void gather(const ws_samples *x, const int64_t *ids, int64_t from, int64_t n, float *to)
@@ -137,6 +171,13 @@ ws_err ws_propose_samples(ws_proposer *p, const ws_samples *x, const int64_t *id
     p->n = n;
     p->max_norm = max_norm(x, ids, n);
     p->dense = ids ? NULL : x->x;
+    p->bytes = p->may_bytes && ws_quant_is_fast() && n >= BYTES_SAMPLES && x->d >= BYTES_DIM &&
+               x->d <= WS_QUANT_DIM;
+    if (p->bytes) {
+        err = ws_quant_samples_make(&p->quant, x, ids, n);
+        if (err) p->n = 0;
+        return err;
+    }
     if (p->dense || (!x->x && (double)n * (double)x->d * 4 > HELD)) return WS_OK;
     if ((err = ws_grow(&p->held, &p->held_capacity, n * x->d, sizeof *p->held,
                        "samples gathered for an index query"))) {
@@ -187,6 +228,87 @@ static ws_err block_rows(ws_proposer *p, const float *w, const int64_t *row, int
     b->w = p->tile_w;
     return WS_OK;
 }
+
+/* ---- bytes ---- */
+
+/* The rows of the block as bytes, and room for what a group of them is compared with. */
+static ws_err block_bytes(ws_proposer *p, const block *b)
+{
+    int64_t stride = ws_quant_stride(b->d);
+    const char *what = "candidates of an index query";
+    ws_err err;
+
+    if ((err = ws_grow(&p->block_q, &p->q_capacity, b->rows * stride, 1, what)) ||
+        (err = ws_grow(&p->block_row, &p->row_capacity, b->rows, sizeof *p->block_row, what)) ||
+        (err = ws_grow(&p->col, &p->col_capacity, WS_QUANT_ROWS * (b->cols + WS_QUANT_LANES),
+                       sizeof *p->col, what)) ||
+        (err = ws_grow(&p->id, &p->id_capacity, b->cols, sizeof *p->id, what)) ||
+        (err = ws_grow(&p->at, &p->at_capacity, b->cols, sizeof *p->at, what)) ||
+        (err = ws_grow(&p->z, &p->z_capacity, b->cols, sizeof *p->z, what)))
+        return err;
+    for (int64_t r = 0; r < b->n; r++)
+        ws_quant_row_make(b->w + r * b->d, b->d, p->block_q + r * stride, &p->block_row[r]);
+    return WS_OK;
+}
+
+/* Products of row w with the n samples at positions col, in float32. */
+static void multiply_pairs(ws_proposer *p, const float *w, const int32_t *col, int64_t n, float *z)
+{
+    int64_t d = p->x->d;
+
+    for (int64_t k = 0; k < n; k++) p->id[k] = p->ids ? p->ids[col[k]] : col[k];
+    if (p->x->x) {
+        for (int64_t k = 0; k < n; k++) p->at[k] = p->x->x + p->id[k] * d;
+        ws_propose_dots(w, p->at, n, d, z);
+        return;
+    }
+    ws_dot_many(w, p->x, p->id, n, p->z);
+    for (int64_t k = 0; k < n; k++) z[k] = (float)p->z[k];
+}
+
+/* Stage those of n candidates of row r that float32 cannot exclude either. */
+static ws_err stage_pairs(ws_proposer *p, const block *b, int64_t r, const int32_t *col, int64_t n,
+                          int64_t *count)
+{
+    ws_pairs *s = &p->stage;
+    ws_err err = reserve(s, n + 1);
+    float *z = s->z + s->n;
+
+    if (err) return err;
+    multiply_pairs(p, b->w + r * b->d, col, n, z);
+    *count = 0;
+    for (int64_t k = 0; k < n; k++) {
+        s->col[s->n + *count] = col[k];
+        z[*count] = z[k];
+        *count += !(z[k] <= b->cut[r]);
+    }
+    s->n += *count;
+    return WS_OK;
+}
+
+/* Look through one tile in bytes, six rows at a time, and stage what passes. */
+static ws_err stage_bytes(ws_proposer *p, const block *b, int64_t from, int64_t *count)
+{
+    int64_t n = smaller(b->cols, p->n - from), stride = p->quant.stride;
+    int64_t room = b->cols + WS_QUANT_LANES, found[WS_QUANT_ROWS];
+    ws_err err = WS_OK;
+
+    for (int64_t r = 0; r < b->n && !err; r += WS_QUANT_ROWS) {
+        ws_quant_group g = {.n = (int)smaller(WS_QUANT_ROWS, b->n - r)};
+
+        for (int k = 0; k < g.n; k++) {
+            g.q[k] = p->block_q + (r + k) * stride;
+            g.row[k] = &p->block_row[r + k];
+            g.cut[k] = ws_quant_cut((double)b->cut[r + k]);
+        }
+        ws_quant_propose(&p->quant, &g, from, n, p->col, room, found);
+        for (int k = 0; k < g.n && !err; k++)
+            err = stage_pairs(p, b, r + k, p->col + k * room, found[k], &count[r + k]);
+    }
+    return err;
+}
+
+/* ---- blocks ---- */
 
 /* Multiply the block with one tile of samples and stage what passes. */
 static ws_err stage_tile(ws_proposer *p, const block *b, int64_t from, int64_t *count)
@@ -242,11 +364,11 @@ static ws_err append_block(const ws_proposer *p, const block *b, int64_t tiles, 
 static ws_err propose_block(ws_proposer *p, const block *b, int64_t *first, ws_pairs *out)
 {
     int64_t tiles = 0;
-    ws_err err = WS_OK;
+    ws_err err = p->bytes ? block_bytes(p, b) : WS_OK;
 
     p->stage.n = 0;
     for (int64_t from = 0; from < p->n && !err; from += b->cols, tiles++)
-        err = stage_tile(p, b, from, p->count + tiles * b->rows);
+        err = (p->bytes ? stage_bytes : stage_tile)(p, b, from, p->count + tiles * b->rows);
     return err ? err : append_block(p, b, tiles, first, out);
 }
 
@@ -258,11 +380,11 @@ static ws_err prepare(ws_proposer *p, block *b, int64_t d, int64_t n)
 
     b->d = d;
     b->rows = smaller(n, tile_side(ROWS, d));
-    b->cols = smaller(p->n, tile_side(COLS, d));
+    b->cols = p->bytes ? BYTES_COLS : smaller(p->n, tile_side(COLS, d));
     b->compress = ws_propose_compress();
     tiles = p->n > 0 ? (p->n + b->cols - 1) / b->cols : 0;
-    if ((err = ws_grow(&p->tile, &p->tile_capacity, b->rows * b->cols, sizeof *p->tile,
-                       "products of an index query")))
+    if (!p->bytes && (err = ws_grow(&p->tile, &p->tile_capacity, b->rows * b->cols, sizeof *p->tile,
+                                    "products of an index query")))
         return err;
     return ws_grow(&p->count, &p->count_capacity, tiles * b->rows, sizeof *p->count,
                    "counts of an index query");

@@ -1,4 +1,4 @@
-/* propose.h - float32 GEMM proposes pairs (row, sample) with a margin above its rounding error;
+/* propose.h - float32 products propose pairs (row, sample) with a margin above their rounding error;
  * ws_dot decides.  Shared by scan (all rows x a batch), certified (lists) and dtree (leaves). */
 #ifndef WS_INDEX_PROPOSE_H
 #define WS_INDEX_PROPOSE_H
@@ -18,6 +18,11 @@ typedef struct ws_pairs {
 } ws_pairs;
 
 ws_err ws_proposer_create(ws_proposer **out); /* local: WS_ERR_NOMEM */
+
+/** A proposer for samples that many rows will be multiplied with: where that is faster it holds
+ *  them as bytes too (quant.h, n x d bytes), and multiplies in float32 only the pairs that bytes
+ *  cannot exclude.  Same promises.  Local.  @return WS_ERR_NOMEM */
+ws_err ws_proposer_create_bytes(ws_proposer **out);
 void ws_proposer_destroy(ws_proposer **p);
 int64_t ws_proposer_bytes(const ws_proposer *p);
 
@@ -56,5 +61,9 @@ typedef int64_t ws_compress(const float *z, int64_t n, float cut, int32_t base, 
 
 /** The routine for the path that ws_simd_name() names. */
 ws_compress *ws_propose_compress(void);
+
+/** z[k] = <w, x[k]> for n dense vectors in float32: within ws_sgemm_error() as sgemm's, in some
+ *  order of the sum.  (propose_simd.c) */
+void ws_propose_dots(const float *w, const float *const *x, int64_t n, int64_t d, float *z);
 
 #endif

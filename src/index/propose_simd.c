@@ -1,6 +1,7 @@
-/* propose_simd.c - one pass over a row of products: keep the positions and values above a cut.
+/* propose_simd.c - one pass over a row of products: keep the positions and values above a cut;
+ * and products pair by pair.
  *
- * The path follows ws_simd_name().  All paths write the same pairs in the same order. */
+ * The path follows ws_simd_name().  All paths keep the same pairs in the same order. */
 #include <immintrin.h>
 #include <string.h>
 
@@ -71,4 +72,75 @@ ws_compress *ws_propose_compress(void)
     if (strcmp(path, "avx512") == 0) return compress_avx512;
     if (strcmp(path, "avx2") == 0) return compress_avx2;
     return compress_portable;
+}
+
+/* ---- pairs ---- */
+
+__attribute__((target("avx512f"))) static void dots4_avx512(const float *w, const float *const x[4],
+                                                            int64_t d, float z[4])
+{
+    __m512 a = _mm512_setzero_ps(), b = a, c = a, e = a;
+
+    for (int64_t j = 0; j < d; j += 16) {
+        __mmask16 m = d - j < 16 ? (__mmask16)((1u << (d - j)) - 1) : (__mmask16)0xffff;
+        __m512 v = _mm512_maskz_loadu_ps(m, w + j);
+
+        a = _mm512_fmadd_ps(v, _mm512_maskz_loadu_ps(m, x[0] + j), a);
+        b = _mm512_fmadd_ps(v, _mm512_maskz_loadu_ps(m, x[1] + j), b);
+        c = _mm512_fmadd_ps(v, _mm512_maskz_loadu_ps(m, x[2] + j), c);
+        e = _mm512_fmadd_ps(v, _mm512_maskz_loadu_ps(m, x[3] + j), e);
+    }
+    z[0] = _mm512_reduce_add_ps(a);
+    z[1] = _mm512_reduce_add_ps(b);
+    z[2] = _mm512_reduce_add_ps(c);
+    z[3] = _mm512_reduce_add_ps(e);
+}
+
+__attribute__((target("avx2,fma"))) static float sum_avx2(__m256 v)
+{
+    __m128 s = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+
+    s = _mm_add_ps(s, _mm_movehl_ps(s, s));
+    return _mm_cvtss_f32(s) + _mm_cvtss_f32(_mm_shuffle_ps(s, s, 1));
+}
+
+__attribute__((target("avx2,fma"))) static void dots4_avx2(const float *w, const float *const x[4],
+                                                           int64_t d, float z[4])
+{
+    __m256 a[4] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(),
+                   _mm256_setzero_ps()};
+    int64_t j = 0;
+
+    for (; j + 8 <= d; j += 8)
+        for (int k = 0; k < 4; k++)
+            a[k] = _mm256_fmadd_ps(_mm256_loadu_ps(w + j), _mm256_loadu_ps(x[k] + j), a[k]);
+    for (int k = 0; k < 4; k++) {
+        z[k] = sum_avx2(a[k]);
+        for (int64_t i = j; i < d; i++) z[k] += w[i] * x[k][i];
+    }
+}
+
+static void dots4_portable(const float *w, const float *const x[4], int64_t d, float z[4])
+{
+    for (int k = 0; k < 4; k++) z[k] = (float)ws_dot(w, x[k], d);
+}
+
+/* Four at a time; the last of them again if there are not four. */
+void ws_propose_dots(const float *w, const float *const *x, int64_t n, int64_t d, float *z)
+{
+    const char *path = ws_simd_name();
+    void (*dots4)(const float *, const float *const[4], int64_t, float[4]) =
+        strcmp(path, "avx512") == 0 ? dots4_avx512
+        : strcmp(path, "avx2") == 0 ? dots4_avx2
+                                    : dots4_portable;
+
+    for (int64_t k = 0; k < n; k += 4) {
+        const float *v[4];
+        float four[4];
+        int64_t here = n - k < 4 ? n - k : 4;
+
+        for (int64_t l = 0; l < 4; l++) v[l] = x[l < here ? k + l : n - 1];
+        dots4(w, v, d, four);
+        memcpy(z + k, four, (size_t)here * sizeof *z);
+    }
 }

@@ -127,15 +127,11 @@ typedef struct walker {
 /* Candidates are decided some hundred rows at a time, so that rows can be fetched ahead. */
 static void decide(walker *w)
 {
-    enum { AHEAD = 8, LINES = 8 };
-    const ws_shard *s = &w->t->base.shard;
-    int64_t lines = (s->d + 15) / 16 < LINES ? (s->d + 15) / 16 : LINES, from = 0;
+    enum { AHEAD = 8 };
+    int64_t from = 0;
 
     for (int64_t k = 0; k < w->rows && !w->err; k++) {
-        const float *ahead = s->w + w->row[k + AHEAD < w->rows ? k + AHEAD : k] * s->d;
-
-        for (int64_t l = 0; l < lines; l++)
-            _mm_prefetch((const char *)(ahead + 16 * l), _MM_HINT_T0);
+        ws_scan_fetch(&w->t->base, w->row[k + AHEAD < w->rows ? k + AHEAD : k]);
         w->err = ws_scan_decide(&w->t->base, w->q, w->row[k], w->t->pos + from, w->end[k] - from,
                                 w->hits);
         from = w->end[k];

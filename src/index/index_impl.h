@@ -32,7 +32,8 @@ struct ws_index {
     uint32_t *stamp, stamped;     /* [samples.n] query that last named a sample; queries so far */
 };
 
-extern const ws_index_ops ws_index_scan, ws_index_dtree, ws_index_certified, ws_index_all;
+extern const ws_index_ops ws_index_scan, ws_index_dtree, ws_index_wtree, ws_index_certified,
+    ws_index_all;
 
 /* ---- scan's code, for scan itself and for queries that a kind does not answer (scan.c) ---- */
 
@@ -46,6 +47,14 @@ ws_err ws_scan_prepare(ws_index *ix, int64_t n);
  *  what fires.  col: their positions, ascending; NULL: 0..k-1.  Counts them.  Not collective. */
 ws_err ws_scan_decide(ws_index *ix, const ws_query *q, int64_t r, const int32_t *col, int64_t k,
                       ws_hits *hits);
+
+/** Row r will soon be decided on: fetch it into the cache.  Not collective. */
+static inline void ws_scan_fetch(const ws_index *ix, int64_t r)
+{
+    const float *w = ix->shard.w + r * ix->shard.d;
+
+    for (int64_t j = 0; j < ix->shard.d && j < 128; j += 16) __builtin_prefetch(w + j);
+}
 
 /** Free ix->proposer and ix->scan; what they hold.  Not collective. */
 void ws_scan_free(ws_index *ix);

@@ -12,6 +12,7 @@
  *   kind        exact  answers             idea
  *   scan        yes    any x               blocked GEMM proposes, ws_dot decides
  *   dtree       yes    registered sample   a max-tree over the neurons for each sample
+ *   wtree       yes    registered sample   a max-tree over the samples for each neuron
  *   certified   yes    registered, near    lists with a slack, valid while a neuron has not moved further
  *   all         yes    any x               every neuron: smooth activations, any threshold
  *
@@ -94,7 +95,7 @@ typedef struct ws_index_options {
  *  Collective over comm; kind must be the same on every rank.
  *
  *  @param comm   borrowed; must outlive the index
- *  @param kind   "scan", "dtree", "certified" or "all" ("auto" is resolved by ws_index_choose)
+ *  @param kind   "scan", "dtree", "wtree", "certified" or "all" ("auto" is resolved by ws_index_choose)
  *  @param opt    copied; NULL for defaults
  *  @param out    [out] owned by the caller; NULL on error
  *  @return agreed: WS_ERR_USAGE unknown kind, WS_ERR_MISMATCH, WS_ERR_NOMEM

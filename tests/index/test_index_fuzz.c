@@ -163,17 +163,19 @@ static void choose(fuzz *f)
     }
 }
 
-/* The usual threshold, another, one that a pair just meets or just misses, a wild one. */
-static double some_threshold(fuzz *f)
+/* The usual threshold, another, a wild one, or most often one that a pair of the query just misses or
+ * just meets: a bound that is too low by a rounding error shows there. */
+static double some_threshold(fuzz *f, const float *y)
 {
-    int64_t how = pick(f, 1, 8);
+    int64_t how = pick(f, 1, 8), r = pick(f, 1, f->n), k = pick(f, 1, f->asked);
+    const float *x = f->kind == WS_QUERY_SAMPLE ? f->x + f->ids[k] * f->d : y + k * f->d;
     double z;
 
-    if (how < 4 || f->n == 0) return f->threshold;
-    if (how == 4) return f->threshold + 2 * draw(f, 1) - 1;
-    if (how == 5) return (double[]){-INFINITY, INFINITY, -1e30, 1e30}[pick(f, 1, 4)];
-    z = ws_dot(f->w + pick(f, 1, f->n) * f->d, f->x + pick(f, 1, f->s) * f->d, f->d);
-    return how == 6 ? z : nextafter(z, -INFINITY);
+    if (how == 0 || f->n == 0) return f->threshold;
+    if (how == 1) return f->threshold + 2 * draw(f, 1) - 1;
+    if (how == 2) return (double[]){-INFINITY, INFINITY, -1e30, 1e30}[pick(f, 1, 4)];
+    z = ws_dot(f->w + r * f->d, x, f->d) + (double)f->b[r];
+    return how == 3 ? z : nextafter(z, -INFINITY);
 }
 
 /* Points near the chosen samples, in y, and how far away. */
@@ -209,8 +211,13 @@ static void ask(fuzz *f)
                                 WS_QUERY_ANY}[pick(f, 1, 4)];
     q.kind = f->kind;
     q.n = points.n = f->asked;
-    q.threshold = some_threshold(f);
     q.mask = pick(f, 1, 4) ? NULL : mask;
+    for (int k = 0; k < 8; k++) {
+        q.threshold = some_threshold(f, y);
+        compare(f, &q);
+    }
+    q.mask = NULL;
+    q.threshold = f->threshold; /* who fires here may move */
     compare(f, &q);
 }
 
@@ -254,7 +261,7 @@ static void tell(fuzz *f, moves *m, int combined, int with_z)
 static void combine(fuzz *f, moves *m, double size)
 {
     const ws_hits *h = &f->hits[0];
-    int whole = pick(f, 1, 4) == 0;
+    int whole = pick(f, 1, 4) == 0, alone = pick(f, 1, 3) == 0;
     double bias = pick(f, 1, 2) ? 0.1 * size : 0;
 
     for (int64_t i = 0; i < h->rows; i++) {
@@ -263,6 +270,8 @@ static void combine(fuzz *f, moves *m, double size)
         if (pick(f, 1, 4) == 0) continue;
         for (int64_t p = h->first[i]; p < h->first[i + 1]; p++, m->pairs++) {
             float c = whole ? (float)(pick(f, 1, 3) - 1) : (float)size * number(f, 1, 0);
+
+            if (alone) c = p == h->first[i] ? fabsf(c) : 0; /* straight towards a sample */
 
             m->from[m->pairs] = p;
             m->pos[m->pairs] = h->pos[p];

@@ -9,12 +9,14 @@
 
 typedef struct ws_index_ops {
     const char *name;
-    size_t size; /* of the kind's struct, whose first member is a ws_index */
+    const char *title; /* how it is shown to people; NULL: the name */
+    size_t size;       /* of the kind's struct, whose first member is a ws_index */
     int exact;
     unsigned answers;              /* 1u << ws_query_kind of every kind of query it takes */
     ws_err (*build)(ws_index *ix); /* shard, samples and threshold are set in ix */
     ws_err (*query)(ws_index *ix, const ws_query *q, ws_hits *hits); /* hits come empty */
     ws_err (*update)(ws_index *ix, const ws_moves *moves); /* NULL: nothing to keep up to date */
+    void (*tick)(ws_index *ix, int64_t step);              /* NULL: has no schedule */
     void (*destroy)(ws_index *ix);                         /* payload only; safe to call twice */
     double (*bytes)(const ws_index_plan *p);               /* what it will hold at the start */
 } ws_index_ops;
@@ -33,7 +35,7 @@ struct ws_index {
 };
 
 extern const ws_index_ops ws_index_scan, ws_index_dtree, ws_index_wtree, ws_index_certified,
-    ws_index_all;
+    ws_index_lsh, ws_index_all;
 
 /* ---- scan's code, for scan itself and for queries that a kind does not answer (scan.c) ---- */
 

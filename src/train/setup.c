@@ -153,7 +153,11 @@ ws_index_plan ws_run_index_plan(const ws_run *r)
                        .spread = r->spread,
                        .threshold = s.threshold,
                        .smooth = s.phi->smooth,
-                       .opt = {.slack = r->opt.slack * r->spread}};
+                       .opt = {.slack = r->opt.slack * r->spread,
+                               .tables = r->opt.lsh_tables,
+                               .bits = r->opt.lsh_bits,
+                               .every = r->opt.lsh_every,
+                               .seed = (uint64_t)r->opt.seed}};
 
     for (int k = 0; k < l.size; k++)
         if (ws_layout_count(&l, k) > p.n) p.n = ws_layout_count(&l, k);
@@ -203,7 +207,7 @@ ws_err ws_run_network(ws_run *r)
 
 ws_err ws_run_index(ws_run *r)
 {
-    ws_index_options o = {.slack = r->opt.slack * r->spread};
+    ws_index_options o = ws_run_index_plan(r).opt;
     ws_shard shard = ws_net_shard(r->net);
     ws_err err;
 

@@ -16,6 +16,7 @@
 
 #include "wingspan/core/alloc.h"
 
+#include "dtree.h"
 #include "leaves.h"
 
 enum { LEVELS = 24, ROWS = 512, PAIRS = 4096 };
@@ -33,7 +34,8 @@ typedef struct dtree {
     int32_t *pos;  /* candidates not yet decided, row by row */
     int64_t list_capacity, pos_capacity;
 
-    float *change;  /* [stride] what an update does to the leaves of a neuron */
+    ws_dtree_move *move;
+    float *change;  /* [4 x stride] what an update does to the leaves of a block */
     int64_t *dirty; /* blocks whose largest nodes may have changed */
     int64_t dirty_capacity;
 } dtree;
@@ -53,23 +55,19 @@ static void put(ws_index *ix, int64_t r, int64_t a, int64_t n, const float *leaf
     for (int64_t i = 0; i < n; i++) to[4 * i] = leaf[i];
 }
 
-/* Write the largest of a block into the level above, for each sample; did anything change? */
-static int raise_block(dtree *t, int level, int64_t block)
+/* Change the leaves of block `block` of a level, if any moved, and write the largest of each four
+ * into the level above; did any of these change? */
+static int renew(dtree *t, int level, int64_t block, unsigned moved, unsigned anew)
 {
-    const float *v = block_of(t, level, block);
-    float *up = block_of(t, level + 1, block >> 2) + (block & 3);
-    int changed = 0;
+    ws_dtree_block b = {.node = block_of(t, level, block),
+                        .up = level + 1 < t->levels ? block_of(t, level + 1, block >> 2) : NULL,
+                        .lane = (int)(block & 3),
+                        .moved = moved,
+                        .anew = anew,
+                        .change = t->change,
+                        .stride = t->stride};
 
-    for (int64_t i = 0; i < t->stride; i++, v += 4, up += 4) {
-        __m128 a = _mm_load_ps(v);
-
-        a = _mm_max_ps(a, _mm_movehl_ps(a, a));
-        float top = _mm_cvtss_f32(_mm_max_ss(a, _mm_shuffle_ps(a, a, 1)));
-
-        changed |= *up != top;
-        *up = top;
-    }
-    return changed;
+    return t->move(&b);
 }
 
 /* Levels of ever fewer nodes until one is left.  Nodes that only fill a block are minus infinity. */
@@ -79,6 +77,7 @@ static ws_err allocate(dtree *t)
     ws_err err;
 
     t->stride = (t->base.samples.n + 3) / 4 * 4;
+    t->move = ws_dtree_mover();
     t->floats = 0;
     for (t->levels = 0; m > 0; m = m > 1 ? (m + 3) / 4 : 0) {
         t->nodes[t->levels++] = m;
@@ -91,12 +90,12 @@ static ws_err allocate(dtree *t)
         t->level[l] = t->tree + at;
         at += (t->nodes[l] + 3) / 4 * t->stride * 4;
     }
-    return ws_alloc(&t->change, t->stride, sizeof *t->change, "update of the dtree index");
+    return ws_alloc(&t->change, 4 * t->stride, sizeof *t->change, "update of the dtree index");
 }
 
 static int64_t held(const dtree *t)
 {
-    return 4 * (t->floats + t->stride + t->list_capacity + t->pos_capacity) +
+    return 4 * (t->floats + 4 * t->stride + t->list_capacity + t->pos_capacity) +
            8 * t->dirty_capacity + ws_leaves_held(&t->leaves);
 }
 
@@ -107,7 +106,7 @@ static ws_err build(ws_index *ix)
 
     if ((err = allocate(t)) || (err = ws_leaves_build(&t->leaves, ix, put))) return err;
     for (int l = 0; l + 1 < t->levels; l++)
-        for (int64_t k = 0; k < t->nodes[l + 1]; k++) raise_block(t, l, k);
+        for (int64_t k = 0; k < t->nodes[l + 1]; k++) renew(t, l, k, 0, 0);
     ix->counts.bytes = held(t);
     return WS_OK;
 }
@@ -208,50 +207,51 @@ static ws_err query(ws_index *ix, const ws_query *q, ws_hits *hits)
 
 /* ---- update ---- */
 
-/* The leaves of one neuron, which lie 4 apart. */
-static void move_leaves(dtree *t, int64_t r, int anew)
+/* Move the neurons of one block from move *k on; their leaves' block is `block`. */
+static int move_block(dtree *t, const ws_moves *v, int64_t *k, int64_t block)
 {
-    float *leaf = block_of(t, 0, r >> 2) + (r & 3);
+    unsigned moved = 0, anew = 0;
 
-    for (int64_t i = 0; i < t->stride; i += 4, leaf += 16) {
-        __m128 c = _mm_load_ps(t->change + i);
-        __m128 v = _mm_setr_ps(leaf[0], leaf[4], leaf[8], leaf[12]);
-        _Alignas(16) float out[4];
+    for (; *k < v->k && v->row[*k] >> 2 == block; (*k)++) {
+        int lane = (int)(v->row[*k] & 3);
 
-        _mm_store_ps(out, anew ? c : ws_leaves_add(v, c));
-        for (int j = 0; j < 4; j++) leaf[4 * j] = out[j];
+        moved |= 1u << lane;
+        if (ws_leaves_change(&t->leaves, v, *k, t->change + lane * t->stride)) anew |= 1u << lane;
     }
+    return renew(t, 0, block, moved, anew);
 }
 
-/* Renew the level above n blocks, ascending; the list becomes the blocks that changed there. */
-static int64_t raise_level(dtree *t, int level, int64_t n)
+/* Add the parent of a block, if it is not there yet; blocks come ascending. */
+static int64_t note(dtree *t, int64_t block, int64_t n)
 {
-    int64_t k = 0;
-
-    t->base.counts.node_visits += n * t->base.samples.n;
-    for (int64_t i = 0; i < n; i++) {
-        int64_t block = t->dirty[i], up = block >> 2;
-
-        if (raise_block(t, level, block) && (k == 0 || t->dirty[k - 1] != up)) t->dirty[k++] = up;
-    }
-    return k;
+    if (n == 0 || t->dirty[n - 1] != block >> 2) t->dirty[n++] = block >> 2;
+    return n;
 }
 
+/* All leaves first; then level by level the blocks below which a maximum changed. */
 static ws_err update(ws_index *ix, const ws_moves *v)
 {
     dtree *t = (dtree *)ix;
-    int64_t n = 0;
+    int64_t n = 0, count;
     ws_err err =
         ws_grow(&t->dirty, &t->dirty_capacity, v->k, sizeof *t->dirty, "update of the dtree index");
 
     if (err) return err;
-    for (int64_t k = 0; k < v->k; k++) {
+    for (int64_t k = 0; k < v->k;) {
         int64_t block = v->row[k] >> 2;
 
-        move_leaves(t, v->row[k], ws_leaves_change(&t->leaves, v, k, t->change));
-        if (n == 0 || t->dirty[n - 1] != block) t->dirty[n++] = block;
+        ix->counts.node_visits += ix->samples.n;
+        if (move_block(t, v, &k, block)) n = note(t, block, n);
     }
-    for (int l = 0; l + 1 < t->levels && n > 0; l++) n = raise_level(t, l, n);
+    for (int l = 1; l + 1 < t->levels && n > 0; l++) {
+        count = n;
+        ix->counts.node_visits += n * ix->samples.n;
+        for (int64_t k = n = 0; k < count; k++) {
+            int64_t block = t->dirty[k];
+
+            if (renew(t, l, block, 0, 0)) n = note(t, block, n);
+        }
+    }
     ix->counts.bytes = held(t);
     return WS_OK;
 }

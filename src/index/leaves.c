@@ -18,13 +18,13 @@ enum { PANEL = 256, ROWS = 1024, SOME = 64 };
  * computed anew: a few per cent more candidates at most. */
 #define LOOSE 3e-4
 
-/* v rounded up to float32; what float32 cannot hold is no bound, so it becomes infinity. */
+/* v rounded up to float32, by two ulps at most and without a branch; what float32 cannot hold is no
+ * bound, so it becomes infinity. */
 static float above(double v)
 {
-    v += fabs(v) * 0x1p-48;
-    if (!(fabs(v) < (double)FLT_MAX / 2)) return INFINITY;
-    float f = (float)v;
-    return (double)f < v ? nextafterf(f, INFINITY) : f;
+    float f = (float)(v + fabs(v) * 0x1.1p-23 + 0x1p-148);
+
+    return fabs(v) < (double)FLT_MAX / 2 ? f : INFINITY;
 }
 
 /* Underflow may cost a float32 product of length d so much. */

@@ -5,8 +5,9 @@
 
 #include "index_impl.h"
 
-static const ws_index_ops *const kinds[] = {&ws_index_scan, &ws_index_dtree, &ws_index_certified,
-                                            &ws_index_all, &ws_index_quantized};
+#define X(kind) &ws_index_##kind,
+static const ws_index_ops *const kinds[] = {WS_INDEX_KINDS(X)};
+#undef X
 
 enum { KINDS = sizeof kinds / sizeof *kinds };
 
@@ -22,16 +23,17 @@ static int find_kind(const char *name)
 ws_err ws_index_create(const ws_comm *comm, const char *kind, const ws_index_options *opt,
                        ws_index **out)
 {
+#define X(kind) " " #kind
+    static const char words[] = WS_INDEX_KINDS(X);
+#undef X
     int k = find_kind(kind);
     ws_index *ix = NULL;
     ws_err err;
 
     *out = NULL;
     if (k < 0)
-        err =
-            ws_fail(WS_ERR_USAGE,
-                    "there is no index '%s': choose scan, dtree, certified, quantized, all or auto",
-                    kind ? kind : "");
+        err = ws_fail(WS_ERR_USAGE, "there is no index '%s': choose one of%s or auto",
+                      kind ? kind : "", words);
     else
         err = ws_alloc(&ix, 1, kinds[k]->size, "index");
     if ((err = ws_agree(comm, err)) || (err = ws_same(comm, "the kind of index", k))) {
@@ -187,6 +189,11 @@ ws_err ws_index_update(ws_index *ix, const ws_moves *moves)
     return moves->k > 0 && ix->ops->update ? ix->ops->update(ix, moves) : WS_OK;
 }
 
+void ws_index_tick(ws_index *ix, int64_t step)
+{
+    if (ix->shard.d > 0 && ix->ops->tick) ix->ops->tick(ix, step);
+}
+
 /* ---- the rest ---- */
 
 ws_index_counts ws_index_count(const ws_index *ix)
@@ -200,6 +207,13 @@ ws_index_counts ws_index_count(const ws_index *ix)
 const char *ws_index_kind(const ws_index *ix)
 {
     return ix->ops->name;
+}
+
+const char *ws_index_title(const char *kind)
+{
+    int k = find_kind(kind);
+
+    return k >= 0 && kinds[k]->title ? kinds[k]->title : kind;
 }
 
 int ws_index_is_exact(const ws_index *ix)
@@ -223,7 +237,9 @@ double ws_index_bytes(const char *kind, const ws_index_plan *p)
 
 const char *const *ws_index_kinds(void)
 {
-    static const char *const names[] = {"scan", "dtree", "certified", "quantized", "all", NULL};
+#define X(kind) #kind,
+    static const char *const names[] = {WS_INDEX_KINDS(X) NULL};
+#undef X
 
     return names;
 }

@@ -9,12 +9,14 @@
 
 typedef struct ws_index_ops {
     const char *name;
-    size_t size; /* of the kind's struct, whose first member is a ws_index */
+    const char *title; /* how it is shown to people; NULL: the name */
+    size_t size;       /* of the kind's struct, whose first member is a ws_index */
     int exact;
     unsigned answers;              /* 1u << ws_query_kind of every kind of query it takes */
     ws_err (*build)(ws_index *ix); /* shard, samples and threshold are set in ix */
     ws_err (*query)(ws_index *ix, const ws_query *q, ws_hits *hits); /* hits come empty */
     ws_err (*update)(ws_index *ix, const ws_moves *moves); /* NULL: nothing to keep up to date */
+    void (*tick)(ws_index *ix, int64_t step);              /* NULL: has no schedule */
     void (*destroy)(ws_index *ix);                         /* payload only; safe to call twice */
     double (*bytes)(const ws_index_plan *p);               /* what it will hold at the start */
 } ws_index_ops;
@@ -32,8 +34,19 @@ struct ws_index {
     uint32_t *stamp, stamped;     /* [samples.n] query that last named a sample; queries so far */
 };
 
-extern const ws_index_ops ws_index_scan, ws_index_dtree, ws_index_certified, ws_index_all,
-    ws_index_quantized;
+/* The kinds, in the order that users are told them. */
+#define WS_INDEX_KINDS(X)                                                                          \
+    X(scan)                                                                                        \
+    X(dtree)                                                                                       \
+    X(wtree)                                                                                       \
+    X(certified)                                                                                   \
+    X(quantized)                                                                                   \
+    X(lsh)                                                                                         \
+    X(all)
+
+#define X(kind) extern const ws_index_ops ws_index_##kind;
+WS_INDEX_KINDS(X)
+#undef X
 
 /* ---- scan's code, for scan itself and for queries that a kind does not answer (scan.c) ---- */
 
@@ -47,6 +60,14 @@ ws_err ws_scan_prepare(ws_index *ix, int64_t n);
  *  what fires.  col: their positions, ascending; NULL: 0..k-1.  Counts them.  Not collective. */
 ws_err ws_scan_decide(ws_index *ix, const ws_query *q, int64_t r, const int32_t *col, int64_t k,
                       ws_hits *hits);
+
+/** Row r will soon be decided on: fetch it into the cache.  Not collective. */
+static inline void ws_scan_fetch(const ws_index *ix, int64_t r)
+{
+    const float *w = ix->shard.w + r * ix->shard.d;
+
+    for (int64_t j = 0; j < ix->shard.d && j < 128; j += 16) __builtin_prefetch(w + j);
+}
 
 /** Free ix->proposer and ix->scan; what they hold.  Not collective. */
 void ws_scan_free(ws_index *ix);

@@ -68,7 +68,7 @@ static void say_start(ws_run *r)
                     s->c, s->c > 1 ? "s" : "");
     ws_progress_say(&r->progress, "width %lld over %d rank%s, %s, shift %.3g", (long long)s->m,
                     r->comm->size, r->comm->size > 1 ? "s" : "", s->phi->name, r->opt.shift);
-    ws_progress_say(&r->progress, "index %s: %s", r->index_kind, r->index_reason);
+    ws_progress_say(&r->progress, "index %s: %s", ws_index_title(r->index_kind), r->index_reason);
 }
 
 static void say_rate(ws_run *r)

@@ -67,10 +67,21 @@ const ws_opt ws_train_table[] = {
      "stop when the loss of an epoch is at most this; auto: never", 1},
     {"seed", WS_OPT_INT, F(seed), "1", "[0,2^62]", "Training", "of all random numbers", 0},
 
-    {"index", WS_OPT_STR, F(index), "auto", "auto|scan|dtree|certified|quantized", "Index",
-     "how fired neurons are found; all kinds are exact and give the same run", 1},
+    {"index", WS_OPT_STR, F(index), "auto", "auto|scan|dtree|wtree|certified|quantized|lsh",
+     "Index",
+     "how fired neurons are found; all kinds are exact and give the same run, but lsh, which is"
+     " approximate: it misses neurons, in tests too, and reports its recall",
+     1},
     {"slack", WS_OPT_REAL, F(slack), "auto", "auto|(0,100]", "Index",
      "certified: how far a neuron may move before it is listed again; auto: 0.8", 1},
+    {"lsh-tables", WS_OPT_INT, F(lsh_tables), "50", "[1,4096]", "Index",
+     "lsh (approximate): hash tables; more find more and cost more", 0},
+    {"lsh-bits", WS_OPT_INT, F(lsh_bits), "6", "[1,12]", "Index",
+     "lsh (approximate): random signs a table; fewer find more and cost more", 0},
+    {"lsh-every", WS_OPT_INT, F(lsh_every), "50", "[1,2^40]", "Index",
+     "lsh (approximate): neurons that moved are hashed again at every so many steps; a run resumed"
+     " from another step than these hashes them at once, and goes another way than one not stopped",
+     0},
 
     {"checkpoint", WS_OPT_STR, F(checkpoint), "", "", "Files and limits",
      "write checkpoints to this file, and one at the end", 1},

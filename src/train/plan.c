@@ -105,7 +105,8 @@ void ws_plan_print(const ws_run *r, const ws_plan *p)
            (long long)r->opt.width, r->comm->size, (long long)ip.n, r->opt.shift);
     printf("active    about %.0f neurons a sample (%.3g %%)\n", p->active,
            100 * p->active / (double)r->opt.width);
-    printf("index     %s%s%s\n", kind, ip.smooth ? "" : ": ", ip.smooth ? "" : reason);
+    printf("index     %s%s%s\n", ws_index_title(kind), ip.smooth ? "" : ": ",
+           ip.smooth ? "" : reason);
     printf("steps     %lld of %lld samples, %lld an epoch\n", (long long)r->total,
            (long long)r->batch, (long long)r->per_epoch);
     printf("a step    1 reduction of %.1f kB a rank%s\n", (double)words * 8 / 1e3,

@@ -47,7 +47,7 @@ static ws_err put_run(ws_run *r)
     ws_metrics_int(m, "samples_test", r->ds->n_test);
     ws_metrics_int(m, "dim", r->ds->d);
     ws_metrics_int(m, "outputs", r->targets.c);
-    ws_metrics_text(m, "index_kind", r->index_kind);
+    ws_metrics_text(m, "index_kind", ws_index_title(r->index_kind));
     ws_metrics_text(m, "index_reason", r->index_reason);
     ws_metrics_flag(m, "index_exact", ws_index_is_exact(r->ix));
     ws_metrics_text(m, "simd", ws_simd_name());
@@ -93,6 +93,7 @@ static ws_err put_step(ws_run *r)
     ws_metrics_int(m, "node_visits", t->count[COUNT_VISITS]);
     ws_metrics_int(m, "leaf_writes", t->count[COUNT_WRITES]);
     ws_metrics_int(m, "relisted", t->count[COUNT_RELISTED]);
+    ws_metrics_real(m, "recall", r->checked ? (double)r->found / (double)r->checked : NAN);
     ws_metrics_int(m, "bytes_reduced", t->steps ? t->bytes / t->steps : 0);
     ws_metrics_int(m, "collectives", t->steps ? t->meetings / t->steps : 0);
     ws_metrics_int(m, "memory_bytes", t->count[COUNT_MEMORY] + r->ds->bytes);

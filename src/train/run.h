@@ -28,6 +28,8 @@ enum {
     COUNT_VISITS,     /* tree nodes */
     COUNT_WRITES,     /* leaves or list entries */
     COUNT_RELISTED,   /* neurons listed again */
+    COUNT_CHECKED,    /* approximate index: fired pairs that were also scanned for */
+    COUNT_FOUND,      /* and those of them that it found */
     COUNT_FLIPS,      /* pairs that changed since the step before (full batch only) */
     COUNT_MEMORY,     /* bytes held, data apart */
     COUNT_STOP,       /* ranks that were asked to stop */
@@ -76,9 +78,10 @@ typedef struct ws_run {
         int64_t rows, n, row_capacity, first_capacity, capacity;
         int64_t *row, *first;
         int32_t *pos;
-    } before;       /* full batch: who fired in the step before */
-    int64_t dead;   /* samples of epoch 0 on which nothing fired */
-    int stop, save; /* what the last meeting said */
+    } before;               /* full batch: who fired in the step before */
+    int64_t checked, found; /* COUNT_CHECKED, COUNT_FOUND of all steps of this run */
+    int64_t dead;           /* samples of epoch 0 on which nothing fired */
+    int stop, save;         /* what the last meeting said */
 
     struct {
         ws_newton *nt;      /* NULL: a first-order optimiser */

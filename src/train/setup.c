@@ -71,8 +71,7 @@ static void resolve_limits(ws_run *r)
     if (o->epochs == 0 && o->steps == 0) o->epochs = gd ? 100 : newton ? 20 : 10;
     r->total = o->epochs > 0 ? o->epochs * r->per_epoch : o->steps;
     if (o->steps > 0 && o->steps < r->total) r->total = o->steps;
-    if (o->log_every == 0)
-        o->log_every = r->per_epoch < 100 ? r->per_epoch : r->per_epoch / 20;
+    if (o->log_every == 0) o->log_every = r->per_epoch < 100 ? r->per_epoch : r->per_epoch / 20;
 }
 
 static ws_err resolve_saving(ws_run *r)
@@ -155,7 +154,11 @@ ws_index_plan ws_run_index_plan(const ws_run *r)
                        .spread = r->spread,
                        .threshold = s.threshold,
                        .smooth = s.phi->smooth,
-                       .opt = {.slack = r->opt.slack * r->spread}};
+                       .opt = {.slack = r->opt.slack * r->spread,
+                               .tables = r->opt.lsh_tables,
+                               .bits = r->opt.lsh_bits,
+                               .every = r->opt.lsh_every,
+                               .seed = (uint64_t)r->opt.seed}};
 
     for (int k = 0; k < l.size; k++)
         if (ws_layout_count(&l, k) > p.n) p.n = ws_layout_count(&l, k);
@@ -205,7 +208,7 @@ ws_err ws_run_network(ws_run *r)
 
 ws_err ws_run_index(ws_run *r)
 {
-    ws_index_options o = {.slack = r->opt.slack * r->spread};
+    ws_index_options o = ws_run_index_plan(r).opt;
     ws_shard shard = ws_net_shard(r->net);
     ws_err err;
 

@@ -108,6 +108,8 @@ static void fill_counts(ws_run *r, int64_t flips, int64_t *count)
     count[COUNT_VISITS] = now.node_visits - r->counted.node_visits;
     count[COUNT_WRITES] = now.leaf_writes - r->counted.leaf_writes;
     count[COUNT_RELISTED] = now.relisted - r->counted.relisted;
+    count[COUNT_CHECKED] = now.checked - r->counted.checked;
+    count[COUNT_FOUND] = now.found - r->counted.found;
     count[COUNT_FLIPS] = flips;
     count[COUNT_MEMORY] = ws_alloc_bytes();
     count[COUNT_STOP] = stop_flag != 0;
@@ -131,6 +133,7 @@ static ws_err local_share(ws_run *r, const int64_t *ids, int64_t n, int64_t k)
     ws_exact_limbs penalty = ws_optim_penalty(r->optim);
     ws_err err;
 
+    ws_index_tick(r->ix, r->step);
     if ((err = r->pending) || (err = ws_run_room(r, n)) ||
         (err = ws_meeting_open(&r->meet, entries + 1, k)) ||
         (err = ws_index_query(r->ix, &q, &r->hits)))
@@ -217,6 +220,8 @@ void ws_step_count(ws_run *r, int64_t n, int64_t k)
     r->epoch_correct += r->step_correct;
     ws_step_dead(r, k);
     memcpy(r->tally.count, r->meet.count, sizeof r->tally.count);
+    r->checked += r->meet.count[COUNT_CHECKED];
+    r->found += r->meet.count[COUNT_FOUND];
     r->stop = r->meet.count[COUNT_STOP] > 0;
     r->save = r->meet.count[COUNT_SAVE] > 0;
     remember_loss(r);

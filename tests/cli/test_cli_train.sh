@@ -56,15 +56,23 @@ grep -q "^step $((step + 60))$" out.txt || say "--resume auto ends at the wrong 
 
 # the same bits on 1 and 4 ranks, with every index, through the program
 for n in 1 4; do
-  for index in scan dtree certified; do
+  for index in scan dtree wtree certified; do
     $MPIRUN -n $n "$WINGSPAN" train --data good.h5 --width 301 --batch 7 --steps 40 --shift 1 --index $index \
       --checkpoint bits.h5 --keep 1 --quiet >/dev/null || say "train on $n ranks with $index fails"
     $MPIRUN -n $n "$WINGSPAN" export bits.h5 --out bits.$n.$index.h5 >/dev/null || say "export fails"
   done
 done
-for f in bits.1.dtree bits.1.certified bits.4.scan bits.4.dtree bits.4.certified; do
+for f in bits.1.dtree bits.1.wtree bits.1.certified bits.4.scan bits.4.dtree bits.4.wtree bits.4.certified; do
   cmp -s bits.1.scan.h5 $f.h5 || say "$f has other weights"
 done
+
+# an approximate index says so, and what it finds; an exact one has no recall
+$MPIRUN -n 2 "$WINGSPAN" train --data good.h5 --width 3001 --optimizer gd --steps 5 --index lsh --lsh-tables 9 \
+  --metrics lsh.jsonl >/dev/null 2>lsh.txt || say "train with lsh fails"
+grep -q 'index lsh (approximate)' lsh.txt || say "lsh does not say that it is approximate"
+grep -q '"index_kind":"lsh (approximate)"' lsh.jsonl || say "nor do the metrics"
+[ "$(grep -c '"recall":0\.[1-9]' lsh.jsonl)" = 5 ] || say "lsh has no recall in each step"
+grep -q '"recall":null' sig.jsonl || say "certified has a recall"
 
 # what comes after training
 $MPIRUN -n 2 "$WINGSPAN" eval run.h5 --data good.h5 >e1.txt || say "eval fails"

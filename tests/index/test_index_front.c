@@ -157,7 +157,7 @@ static void the_choice_follows_activation_samples_sparsity_and_memory(void **sta
     p.smooth = 1;
     assert_string_equal(ws_index_choose(&p, reason), "all");
     assert_true(ws_index_bytes("magic", &p) == -1);
-    assert_true(ws_index_bytes("dtree", &p) > 4.0 * 2 * 65536 * 10000);
+    assert_true(ws_index_bytes("dtree", &p) > 4.0 * 4 / 3 * 65536 * 10000);
 }
 
 #define FRESH(f) cmocka_unit_test_setup_teardown(f, setup, teardown)

@@ -28,13 +28,13 @@ static int setup(void **state)
 /* One optimiser and every index, on all ranks, against scan on one rank. */
 static void compare_one(const char *optimiser, const char *more)
 {
-    static const char *const kinds[] = {"scan", "dtree", "certified"};
+    static const char *const kinds[] = {"scan", "dtree", "wtree", "certified", "quantized"};
     char words[500];
     uint64_t want;
 
     snprintf(words, sizeof words, "width=301 shift=0.8 %s %s index=scan", optimiser, more);
     want = run_on(1, words, "one.h5");
-    for (int k = 0; k < 3; k++) {
+    for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
         snprintf(words, sizeof words, "width=301 shift=0.8 %s %s index=%s slack=0.05", optimiser,
                  more, kinds[k]);
         assert_int_equal(run_on(world.size, words, "all.h5"), want);
@@ -69,6 +69,21 @@ static void so_they_do_with_trained_biases_and_outputs(void **state)
     compare("data=classes.h5 bias=trained output-weights=trained prepare=center-unit");
 }
 
+/* The approximate index gives another run than scan, but the same on any ranks. */
+static void so_does_lsh_on_any_ranks(void **state)
+{
+    const char *words = "data=classes.h5 width=301 shift=1.5 batch=8 steps=14 rate=0.5 index=lsh "
+                        "lsh-tables=4 lsh-every=5";
+    uint64_t want = run_on(1, words, "one.h5");
+
+    (void)state;
+    assert_int_equal(run_on(world.size, words, "all.h5"), want);
+    assert_int_not_equal(
+        run_on(1, "data=classes.h5 width=301 shift=1.5 batch=8 steps=14 rate=0.5 index=scan",
+               "one.h5"),
+        want);
+}
+
 static void so_they_do_for_real_targets_and_coupled_starts(void **state)
 {
     (void)state;
@@ -80,7 +95,7 @@ static void so_they_do_for_smooth_activations(void **state)
     static const char *const kinds[] = {"quadratic", "softplus", "tanh"};
 
     (void)state;
-    for (int k = 0; k < 3; k++) {
+    for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
         char words[300];
         snprintf(words, sizeof words,
                  "data=two.h5 width=101 activation=%s optimizer=sgd batch=8 steps=9 rate=0.05 "
@@ -133,6 +148,7 @@ static void more_ranks_than_pairs_of_neurons_work(void **state)
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test_setup(any_ranks_and_index_give_the_same_bits, setup),
     cmocka_unit_test(so_they_do_with_trained_biases_and_outputs),
+    cmocka_unit_test(so_does_lsh_on_any_ranks),
     cmocka_unit_test(so_they_do_for_real_targets_and_coupled_starts),
     cmocka_unit_test(so_they_do_for_smooth_activations),
     cmocka_unit_test(so_does_gauss_newton),

@@ -48,6 +48,14 @@ static void a_stop_at_the_end_of_an_epoch_changes_nothing(void **state)
     stop_and_resume("batch=8 rate=0.4 index=dtree", 6);
 }
 
+/* The approximate index too, if the stop is at a step at which it hashes anew. */
+static void a_stop_where_lsh_hashes_changes_nothing(void **state)
+{
+    (void)state;
+    stop_and_resume("batch=8 rate=0.4 index=lsh lsh-tables=4 lsh-every=4", 8);
+    stop_and_resume("batch=8 rate=0.4 index=lsh lsh-tables=4 lsh-every=1", 9);
+}
+
 static void a_checkpoint_of_moved_rows_only_changes_nothing(void **state)
 {
     (void)state;
@@ -117,6 +125,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test_setup(a_stop_in_the_middle_of_an_epoch_changes_nothing, setup),
     cmocka_unit_test(a_stop_between_gauss_newton_steps_changes_nothing),
     cmocka_unit_test(a_stop_at_the_end_of_an_epoch_changes_nothing),
+    cmocka_unit_test(a_stop_where_lsh_hashes_changes_nothing),
     cmocka_unit_test(a_checkpoint_of_moved_rows_only_changes_nothing),
     cmocka_unit_test(another_value_is_refused_and_both_are_named),
     cmocka_unit_test(other_data_is_refused),

@@ -12,7 +12,9 @@
  *   kind        exact  answers             idea
  *   scan        yes    any x               blocked GEMM proposes, ws_dot decides
  *   dtree       yes    registered sample   a max-tree over the neurons for each sample
+ *   wtree       yes    registered sample   a max-tree over the samples for each neuron
  *   certified   yes    registered, near    lists with a slack, valid while a neuron has not moved further
+ *   lsh         NO     any x               approximate: hash tables of random signs; may miss neurons
  *   all         yes    any x               every neuron: smooth activations, any threshold
  *
  * Queries that a kind does not answer are answered by scan's code in the front. */
@@ -81,12 +83,19 @@ typedef struct ws_index_counts {
     int64_t node_visits;    /* tree nodes looked at */
     int64_t leaf_writes;    /* tree leaves or list entries written */
     int64_t candidates;     /* pairs handed to ws_dot for decision */
-    int64_t relisted;       /* neurons listed again */
-    int64_t bytes;          /* held now */
+    int64_t relisted;       /* neurons listed or hashed again */
+    int64_t checked;        /* approximate kinds: fired pairs of queries that were also scanned */
+    int64_t found; /* and how many of these the index had found: recall is found / checked */
+    int64_t bytes; /* held now */
 } ws_index_counts;
 
 typedef struct ws_index_options {
     double slack; /* certified: first slack rho, in units of the threshold's z; 0: default 0.8 */
+    /* lsh; 0 means the default */
+    int64_t tables; /* 50 */
+    int64_t bits;   /* of a code, at most 12: 6 */
+    int64_t every;  /* steps between hashings of what has moved: 50 */
+    uint64_t seed;  /* of the random directions, and of what is checked */
 } ws_index_options;
 
 /** Create an empty index.
@@ -94,7 +103,7 @@ typedef struct ws_index_options {
  *  Collective over comm; kind must be the same on every rank.
  *
  *  @param comm   borrowed; must outlive the index
- *  @param kind   "scan", "dtree", "certified" or "all" ("auto" is resolved by ws_index_choose)
+ *  @param kind   "scan", "dtree", "wtree", "certified", "lsh" or "all" ("auto" is resolved by ws_index_choose)
  *  @param opt    copied; NULL for defaults
  *  @param out    [out] owned by the caller; NULL on error
  *  @return agreed: WS_ERR_USAGE unknown kind, WS_ERR_MISMATCH, WS_ERR_NOMEM
@@ -134,12 +143,19 @@ ws_err ws_index_query(ws_index *ix, const ws_query *q, ws_hits *hits);
  */
 ws_err ws_index_update(ws_index *ix, const ws_moves *moves);
 
+/** Step `step` of training is about to ask: kinds that follow the weights on a schedule do so by this
+ *  number, the same on every rank.  Not collective. */
+void ws_index_tick(ws_index *ix, int64_t step);
+
 /** Counters since the build; bytes held now.  Not collective. */
 ws_index_counts ws_index_count(const ws_index *ix);
 
 /** Name of the kind in use, and whether it is exact.  Not collective. */
 const char *ws_index_kind(const ws_index *ix);
 int ws_index_is_exact(const ws_index *ix);
+
+/** A kind's name as people should see it, which says so if it is approximate.  Not collective. */
+const char *ws_index_title(const char *kind);
 
 /** Free the index and set *ix to NULL.  Not collective; NULL is fine. */
 void ws_index_destroy(ws_index **ix);

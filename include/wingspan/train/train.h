@@ -29,6 +29,7 @@ typedef struct ws_train_options {
     double target_loss;           /* NaN: none */
     char index[WS_OPT_TEXT];
     double slack; /* NaN: auto */
+    int64_t lsh_tables, lsh_bits, lsh_every;
     int64_t seed;
     char checkpoint[WS_OPT_TEXT], checkpoint_every[WS_OPT_TEXT], resume[WS_OPT_TEXT];
     double checkpoint_dense; /* bytes */

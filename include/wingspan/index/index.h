@@ -146,6 +146,31 @@ void ws_index_destroy(ws_index **ix);
 
 void ws_hits_free(ws_hits *h);
 
+/* ---- is an answer right? ---- */
+
+typedef struct ws_difference {
+    int64_t pairs;   /* that fire in truth */
+    int64_t missed;  /* fire, but are not in the answer */
+    int64_t extra;   /* are in the answer, but do not fire */
+    int64_t changed; /* fire and are in the answer, with other bits of z */
+    int64_t row;     /* local neuron and position of the first difference; -1 if there is none */
+    int32_t pos;
+} ws_difference;
+
+/** Compare an answer with the right one, as scan gives it.  Not collective. */
+void ws_hits_compare(const ws_hits *got, const ws_hits *want, ws_difference *d);
+
+/** Check the answer to a query for the samples at positions pos[0..k), ascending, by the
+ *  definition: ws_dot of every row here.  The index itself is not touched.
+ *
+ *  Not collective.
+ *  @return local: WS_ERR_NOMEM
+ *
+ *  Cost: k n d multiply-adds, one pass over the rows.
+ */
+ws_err ws_index_verify(const ws_index *ix, const ws_query *q, const ws_hits *hits,
+                       const int32_t *pos, int64_t k, ws_difference *d);
+
 /* ---- choosing and planning ---- */
 
 typedef struct ws_index_plan {

@@ -190,6 +190,8 @@ static void fill_result(const ws_run *r, ws_train_result *t)
                       : NAN;
     t->test_accuracy = r->test_accuracy;
     t->test_rmse = r->test_rmse;
+    t->verified = r->verified;
+    t->missed = r->missed;
     t->seconds = run_seconds(r, ws_seconds());
     t->stopped = r->stop && r->step < r->total;
 }

@@ -65,6 +65,10 @@ const ws_opt ws_train_table[] = {
      "how fired neurons are found; all kinds are exact and give the same run", 1},
     {"slack", WS_OPT_REAL, F(slack), "auto", "auto|(0,100]", "Index",
      "certified: how far a neuron may move before it is listed again; auto: 0.8", 1},
+    {"verify-index", WS_OPT_INT, F(verify_index), "0", "[0,2^31)", "Index",
+     "check so many queries an epoch against every neuron; a miss ends the run as failed, but of"
+     " an approximate index misses are only counted",
+     1},
 
     {"checkpoint", WS_OPT_STR, F(checkpoint), "", "", "Files and limits",
      "write checkpoints to this file, and one at the end", 1},

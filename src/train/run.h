@@ -31,6 +31,8 @@ enum {
     COUNT_MEMORY,     /* bytes held, data apart */
     COUNT_STOP,       /* ranks that were asked to stop */
     COUNT_SAVE,       /* rank 0: a checkpoint is due by the clock */
+    COUNT_VERIFIED,   /* rank 0: samples whose answer every rank has checked */
+    COUNT_MISSED,     /* pairs that an approximate index missed on them */
     COUNTS
 };
 
@@ -38,7 +40,7 @@ enum { HISTORY = 100000 }; /* values of the loss kept */
 
 /* What was measured since the last line of metrics, and the values of the last step. */
 typedef struct ws_tally {
-    double query, forward, reduce, update, index, checkpoint; /* seconds */
+    double query, forward, reduce, update, index, checkpoint, verify; /* seconds */
     int64_t steps;
     int64_t count[COUNTS]; /* of the last step */
     int64_t bytes, meetings;
@@ -75,9 +77,14 @@ typedef struct ws_run {
         int64_t rows, n, row_capacity, first_capacity, capacity;
         int64_t *row, *first;
         int32_t *pos;
-    } before;       /* full batch: who fired in the step before */
-    int64_t dead;   /* samples of epoch 0 on which nothing fired */
-    int stop, save; /* what the last meeting said */
+    } before; /* full batch: who fired in the step before */
+    struct {
+        int32_t *pos; /* [n] positions in the batch, ascending */
+        int64_t capacity, n, queries, missed;
+    } check;                  /* of this step on this rank (verify.c) */
+    int64_t verified, missed; /* since the program began, over all ranks */
+    int64_t dead;             /* samples of epoch 0 on which nothing fired */
+    int stop, save;           /* what the last meeting said */
 
     double step_loss; /* last batch, penalty included */
     int64_t step_correct, step_samples;
@@ -134,6 +141,9 @@ void ws_run_forget_stop(void); /* a request is good for one run */
 ws_err ws_run_test(ws_run *r);
 ws_err ws_outputs(ws_net *net, ws_index *ix, const ws_query *q, ws_hits *hits, ws_meeting *meet,
                   ws_err err, double *out);
+
+/* verify.c - local: WS_ERR_INEXACT if the answer in r->hits is not the right one, WS_ERR_NOMEM */
+ws_err ws_run_verify(ws_run *r, const ws_query *q);
 
 /* save.c, resume.c - collective */
 ws_err ws_run_save(ws_run *r);

@@ -237,6 +237,7 @@ void ws_run_free(ws_run *r)
     ws_free(&r->order);
     ws_free(&r->test);
     ws_free(&r->history);
+    ws_free(&r->check.pos);
     ws_free(&r->before.row);
     ws_free(&r->before.first);
     ws_free(&r->before.pos);

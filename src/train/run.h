@@ -123,6 +123,7 @@ ws_err ws_options_check(const ws_train_options *o);
 ws_err ws_run_data(ws_run *r, const ws_preparation *stored);
 ws_err ws_run_resolve(ws_run *r);
 ws_err ws_run_network(ws_run *r);
+ws_err ws_run_try_index(ws_run *r); /* auto: where the choice is close, by time */
 ws_err ws_run_index(ws_run *r);
 ws_net_spec ws_run_spec(const ws_run *r);
 ws_optim_spec ws_run_optim(const ws_run *r);

@@ -149,6 +149,7 @@ ws_index_plan ws_run_index_plan(const ws_run *r)
     ws_index_plan p = {.d = s.d,
                        .registered = r->ds->n + r->ds->n_test,
                        .batch = r->batch,
+                       .steps = r->total,
                        .active = ws_gauss_tail(r->opt.shift),
                        .spread = r->spread,
                        .threshold = s.threshold,
@@ -199,6 +200,16 @@ ws_err ws_run_network(ws_run *r)
                        r->opt.shift, (long long)spec.m);
     if ((err = ws_net_create(r->comm, &spec, &r->net))) return err;
     return ws_optim_create(&opt, r->net, &r->optim);
+}
+
+ws_err ws_run_try_index(ws_run *r)
+{
+    ws_index_plan p = ws_run_index_plan(r);
+    ws_shard shard = ws_net_shard(r->net);
+
+    if (p.smooth || strcmp(r->opt.index, "auto") != 0) return WS_OK;
+    p.steps = r->total - r->step;
+    return ws_index_trial(r->comm, &shard, &r->ds->all, &p, &r->index_kind, r->index_reason);
 }
 
 ws_err ws_run_index(ws_run *r)

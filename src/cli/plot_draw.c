@@ -14,8 +14,8 @@
 /* One panel: which columns of every curve, counted from 1. */
 typedef struct panel {
     const char *title, *x_label;
-    int x, y, more; /* more: a second column, as points, or 0 */
-    const char *log;
+    int x, y, more;        /* more: a second column, as points, or 0 */
+    const char *log, *key; /* logarithmic axes; where the legend goes */
 } panel;
 
 enum { PANELS = 4 };
@@ -23,24 +23,25 @@ enum { PANELS = 4 };
 static const panel panels[][PANELS] = {
     [WS_CURVE_RUN] =
         {
-            {"loss", "epoch", 2, 3, 0, "y"},
-            {"accuracy (points: test)", "epoch", 2, 4, 5, ""},
-            {"active neurons a sample", "epoch", 2, 6, 0, ""},
-            {"seconds a step", "epoch", 2, 7, 0, "y"},
+            {"loss", "epoch", 2, 3, 0, "y", "top right"},
+            {"accuracy (points: test)", "epoch", 2, 4, 5, "", "bottom right"},
+            {"active neurons a sample", "epoch", 2, 6, 0, "", "bottom right"},
+            {"seconds a step", "epoch", 2, 7, 0, "y", "top right"},
         },
     [WS_CURVE_INDEX] =
         {
-            {"work a sample: inner products and nodes visited", "width m", 1, 2, 0, "xy"},
-            {"seconds a query", "width m", 1, 3, 0, "xy"},
-            {"seconds to build", "width m", 1, 4, 0, "xy"},
-            {"bytes", "width m", 1, 5, 0, "xy"},
+            {"work a sample: inner products and nodes visited", "width m", 1, 2, 0, "xy",
+             "top left"},
+            {"seconds a query", "width m", 1, 3, 0, "xy", "top left"},
+            {"seconds to build", "width m", 1, 4, 0, "xy", "top left"},
+            {"bytes", "width m", 1, 5, 0, "xy", "top left"},
         },
     [WS_CURVE_WORK] =
         {
-            {"work a training step", "width m", 1, 2, 0, "xy"},
-            {"seconds a training step", "width m", 1, 3, 0, "xy"},
-            {"active neurons a sample", "width m", 1, 4, 0, "xy"},
-            {"share of neurons that fire on some sample", "width m", 1, 5, 0, "xy"},
+            {"work a training step", "width m", 1, 2, 0, "xy", "top left"},
+            {"seconds a training step", "width m", 1, 3, 0, "xy", "top left"},
+            {"active neurons a sample", "width m", 1, 4, 0, "xy", "top left"},
+            {"share of neurons that fire on some sample", "width m", 1, 5, 0, "xy", "top left"},
         },
 };
 
@@ -128,7 +129,10 @@ static void put_axes(FILE *f, const panel *p, const ws_curve *curves, int n)
     fprintf(f, "set title '%s'\nset xlabel '%s'\nunset logscale\n", p->title, p->x_label);
     fprintf(f, "set format '%%g'\nset xrange [*:*]\nset key %s\n", both ? "top left" : "top right");
     if (log) fputs("set logscale y\nset format y '10^{%L}'\n", f);
-    if (both) fputs("set logscale x 2\nset format x '2^{%L}'\nset offsets 0.1,0.1,0,0\n", f);
+    if (both)
+        fputs("set logscale x 2\nset format x '2^{%L}'\nset offsets graph 0.03, graph 0.03, graph "
+              "0.25, 0\n",
+              f);
 }
 
 static void put_panel(FILE *f, const panel *p, const ws_curve *curves, int n)
@@ -156,10 +160,10 @@ static void put_script(FILE *f, const ws_curve *curves, int n, const char *temp,
     quoted(f, temp);
     fputs("\nset datafile missing 'nan'\nset grid lc rgb '#dddddd' lt 1 lw 0.8\n"
           "set border 3 lc rgb '#444444'\nset tics nomirror textcolor rgb '#222222'\n"
-          "set key noenhanced Left reverse samplen 2 opaque\nset title noenhanced font ',13'\n",
+          "set key noenhanced Left reverse samplen 2\nset title noenhanced font ',13'\n",
           f);
     for (int k = 0; k < n; k++) put_data(f, &curves[k], k);
-    fputs("set multiplot layout 2,2 margins 0.065,0.985,0.07,0.955 spacing 0.07,0.12\n", f);
+    fputs("set multiplot layout 2,2 margins 0.065,0.985,0.07,0.945 spacing 0.07,0.12\n", f);
     for (int i = 0; i < PANELS; i++) put_panel(f, &panels[curves[0].kind][i], curves, n);
     fputs("unset multiplot\nunset output\n", f);
 }

@@ -3,15 +3,99 @@
 #define WS_CLI_BENCH_H
 
 #include "command.h"
+#include "wingspan/index/index.h"
 
 typedef struct ws_bench_options {
     char kind[WS_OPT_TEXT], width[WS_OPT_TEXT];
-    int64_t dim, samples, batch, updates, seed;
-    double shift; /* NaN: auto */
+    int64_t dim, samples, batch, steps, seed;
+    double shift;   /* NaN: auto */
+    double updates; /* neurons moved in a step; NaN: every one that fires */
     int json;
 } ws_bench_options;
 
-/** Query and update times of an index, beside sgemm on the same shape.  Collective; agreed. */
+enum { WS_BENCH_WIDTHS = 40, WS_BENCH_COLUMNS = 24, WS_BENCH_KINDS = 16 };
+
+/* ---- a problem: Gaussian rows, random samples of norm 1 (bench_case.c) ---- */
+
+/* The arrays of a ws_moves. */
+typedef struct ws_bench_moves {
+    int64_t k, *row, *first;
+    int32_t *pos;
+    double *norm, *z;
+    float *coef, *note;
+} ws_bench_moves;
+
+typedef struct ws_bench_case {
+    const ws_bench_options *o;
+    int64_t width, first, n; /* neurons over all ranks; the first one here; neurons here */
+    float *w, *b, *x;
+    int64_t *ids; /* [samples] 0, 1, ... */
+    double threshold;
+    ws_samples samples;
+    ws_shard shard;
+    ws_bench_moves moved[2]; /* the last step: neurons that fired, and others */
+    double *delta;           /* [d] */
+} ws_bench_case;
+
+/** Make the shard of this rank.  Collective; agreed.  Free it in any case. */
+ws_err ws_bench_case_make(const ws_comm *comm, const ws_bench_options *o, int64_t width,
+                          ws_bench_case *c);
+void ws_bench_case_free(ws_bench_case *c);
+
+/** Move neurons as a step of training does, and note in c->moved what the index must be told.
+ *
+ *  Not collective.  hits are the answer for all samples.  The neurons that fired move by a
+ *  combination of the samples that fired them, a little; one pair in 16 is pushed below the
+ *  threshold.  For every 64 of them, one neuron anywhere is moved until some sample fires it.
+ *  @return local: WS_ERR_NOMEM */
+ws_err ws_bench_case_step(ws_bench_case *c, const ws_hits *hits, int64_t step);
+
+/** What an index must be told about c->moved[group]. */
+ws_moves ws_bench_case_moves(const ws_bench_case *c, int group);
+
+/* ---- what was measured (bench_table.c) ---- */
+
+/* How the ranks' values of a column come together. */
+typedef enum ws_bench_over { WS_BENCH_SUM, WS_BENCH_MOST, WS_BENCH_SAME } ws_bench_over;
+
+typedef struct ws_bench_column {
+    int part;         /* of the table; the width is in every part */
+    const char *head; /* at most 8 letters */
+    const char *key;  /* in JSON; NULL ends the columns */
+    double unit;      /* of the table; 0: yes or no */
+    int fit;          /* an exponent in the width is fitted */
+    ws_bench_over over;
+} ws_bench_column;
+
+/* Rows of one kind of index, a width each. */
+typedef struct ws_bench_rows {
+    const char *kind;
+    int exact, n;
+    double v[WS_BENCH_WIDTHS][WS_BENCH_COLUMNS];
+} ws_bench_rows;
+
+/** "65536" or "2^12..2^20" into powers of two.  Local: WS_ERR_USAGE. */
+ws_err ws_bench_widths(const char *text, int64_t list[WS_BENCH_WIDTHS], int *n);
+
+/** "dtree,scan" into names of the registry of kinds.  Local: WS_ERR_USAGE. */
+ws_err ws_bench_kinds(const char *text, const char *list[WS_BENCH_KINDS], int *n);
+
+/** Exponent of a column in the width; NaN if it cannot be fitted. */
+double ws_bench_exponent(const ws_bench_rows *rows, int column);
+
+/** One part of the table with a line of exponents.  Column 0 is the width. */
+void ws_bench_table(const ws_bench_column *columns, int part, const ws_bench_rows *rows);
+
+/** "kind":...,"rows":[...],"exponents":{...} */
+void ws_bench_json(const ws_bench_column *columns, const ws_bench_rows *rows);
+
+/* ---- the measurements ---- */
+
+/** Build, query and update times of indexes, their answers compared with scan's, beside scan and
+ *  sgemm on the same rows.  Collective; agreed: WS_ERR_INEXACT if an answer was not scan's. */
 ws_err ws_bench_index(const ws_comm *comm, const ws_bench_options *o);
+
+/** Work counted in full training steps.  Collective; agreed. */
+ws_err ws_bench_work(const ws_comm *comm, const ws_bench_options *o);
 
 #endif

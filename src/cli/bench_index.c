@@ -1,308 +1,445 @@
-/* bench_index.c - an index on Gaussian rows and random unit samples: build, query, update, and
- * the machine's own sgemm for the same product in the same run. */
+/* bench_index.c - an index on Gaussian rows and random samples of norm 1: build, query, update,
+ * and what scan and the machine's own sgemm take for the same in the same run.
+ *
+ * Queries are timed over all the samples, a batch at a time.  Then a few steps as in training: all
+ * samples are asked about, neurons move, the index is told.  Each step's answer is compared with
+ * scan's, pair by pair and bit by bit, and so is the one after the last step. */
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "bench.h"
 #include "wingspan/core/alloc.h"
 #include "wingspan/core/clock.h"
 #include "wingspan/core/dot.h"
-#include "wingspan/core/fmath.h"
-#include "wingspan/core/layout.h"
-#include "wingspan/core/random.h"
-#include "wingspan/index/index.h"
 #include "wingspan/linalg/blas.h"
 
-enum { WIDTHS = 40, REPEATS = 3 };
+enum { REPEATS = 3, STEPS = 5, LONG_SECONDS = 5 };
 
-typedef struct row {
-    double width, active, work, build, query, update, bytes, sgemm, candidates;
-} row;
+enum {
+    WIDTH,
+    ACTIVE,
+    WORK,
+    PRODUCTS,
+    VISITS,
+    CANDIDATES,
+    MOVED,
+    WRITES,
+    RELISTED,
+    FLIPS,
+    BUILD,
+    QUERY,
+    UPDATE,
+    STEP,
+    BYTES,
+    SCAN_QUERY,
+    SCAN_STEP,
+    SGEMM,
+    RECALL,
+    SAME
+};
 
+static const ws_bench_column columns[] = {
+    [WIDTH] = {0, "width", "width", 1, 0, WS_BENCH_SAME},
+    [ACTIVE] = {0, "active", "active", 1, 1, WS_BENCH_SUM},
+    [WORK] = {0, "work", "work", 1, 1, WS_BENCH_SUM},
+    [PRODUCTS] = {0, "products", "inner_products", 1, 1, WS_BENCH_SUM},
+    [VISITS] = {0, "visits", "node_visits", 1, 1, WS_BENCH_SUM},
+    [CANDIDATES] = {0, "candid.", "candidates", 1, 1, WS_BENCH_SUM},
+    [MOVED] = {0, "moved", "moved", 1, 1, WS_BENCH_SUM},
+    [WRITES] = {0, "writes", "leaf_writes", 1, 1, WS_BENCH_SUM},
+    [RELISTED] = {0, "relisted", "relisted", 1, 1, WS_BENCH_SUM},
+    [FLIPS] = {0, "flips %", "flips", 0.01, 0, WS_BENCH_SUM},
+    [BUILD] = {1, "build s", "build_seconds", 1, 1, WS_BENCH_MOST},
+    [QUERY] = {1, "query ms", "query_seconds", 1e-3, 1, WS_BENCH_MOST},
+    [UPDATE] = {1, "tell ms", "update_seconds", 1e-3, 1, WS_BENCH_MOST},
+    [STEP] = {1, "step ms", "step_seconds", 1e-3, 1, WS_BENCH_MOST},
+    [BYTES] = {1, "MB", "bytes", 1e6, 1, WS_BENCH_SUM},
+    [SCAN_QUERY] = {1, "scan q.", "scan_query_seconds", 1e-3, 1, WS_BENCH_MOST},
+    [SCAN_STEP] = {1, "scan st.", "scan_step_seconds", 1e-3, 1, WS_BENCH_MOST},
+    [SGEMM] = {1, "sgemm ms", "sgemm_seconds", 1e-3, 1, WS_BENCH_MOST},
+    [RECALL] = {0, "recall", "recall", 1, 0, WS_BENCH_SAME},
+    [SAME] = {0, "same", "same", 0, 0, WS_BENCH_SAME},
+    [SAME + 1] = {0, NULL, NULL, 0, 0, WS_BENCH_SAME},
+};
+
+/* An index under test, and scan beside it. */
 typedef struct bench {
     const ws_comm *comm;
     const ws_bench_options *o;
-    int64_t first, n, batch; /* neurons here; samples a query */
-    float *w, *b, *x, *tile;
-    int64_t *ids;
-    double threshold;
-    ws_index *ix;
-    ws_hits hits;
+    ws_bench_case c;
+    int64_t batch;
+    ws_index *ix, *scan;
+    ws_hits hits, right, before;
+    float *tile;
+    double seconds[2][2];        /* of the steps: [index, scan][query, update], but the first */
+    int64_t pairs, moved, flips; /* of all steps; pairs after the first */
+    int64_t missed, wrong, truth;
+    int64_t bad_row;
+    int32_t bad_pos;
 } bench;
-
-static ws_err alloc_all(bench *t)
-{
-    const ws_bench_options *o = t->o;
-    ws_err err;
-
-    if ((err = ws_alloc(&t->w, t->n * o->dim, sizeof *t->w, "weights")) ||
-        (err = ws_alloc(&t->b, t->n, sizeof *t->b, "biases")) ||
-        (err = ws_alloc(&t->x, o->samples * o->dim, sizeof *t->x, "samples")) ||
-        (err = ws_alloc(&t->tile, t->batch * 1024, sizeof *t->tile, "products")) ||
-        (err = ws_alloc(&t->ids, t->batch, sizeof *t->ids, "samples")))
-        return err;
-    return WS_OK;
-}
 
 static void free_all(bench *t)
 {
     ws_index_destroy(&t->ix);
+    ws_index_destroy(&t->scan);
     ws_hits_free(&t->hits);
-    ws_free(&t->w);
-    ws_free(&t->b);
-    ws_free(&t->x);
+    ws_hits_free(&t->right);
+    ws_hits_free(&t->before);
     ws_free(&t->tile);
-    ws_free(&t->ids);
+    ws_bench_case_free(&t->c);
 }
 
-static void fill(bench *t)
+/* ---- queries ---- */
+
+/* All samples once, `batch` a query; the mean seconds of a query. */
+static ws_err pass(bench *t, ws_index *ix, ws_hits *hits, double *seconds)
 {
-    const ws_bench_options *o = t->o;
-    ws_key weights = {(uint64_t)o->seed, WS_STREAM_WEIGHT, 0};
-    ws_key samples = {(uint64_t)o->seed, WS_STREAM_TEST, 0};
-    int64_t d = o->dim;
+    int64_t queries = t->o->samples / t->batch;
+    double s = ws_seconds();
+    ws_err err = WS_OK;
 
-    for (int64_t r = 0; r < t->n; r++)
-        ws_random_normal(&weights, (uint64_t)(t->first + r), d, 1, t->w + r * d);
-    for (int64_t i = 0; i < o->samples; i++) {
-        float *x = t->x + i * d;
-        double norm;
-        ws_random_normal(&samples, (uint64_t)i, d, 1, x);
-        norm = sqrt(ws_norm2(x, d));
-        for (int64_t j = 0; j < d; j++) x[j] = (float)(x[j] / norm);
+    for (int64_t k = 0; k < queries && !err; k++) {
+        ws_query q = {.kind = WS_QUERY_SAMPLE,
+                      .n = t->batch,
+                      .ids = t->c.ids + k * t->batch,
+                      .threshold = t->c.threshold};
+        err = ws_index_query(ix, &q, hits);
+        t->pairs += hits->n;
     }
-    for (int64_t k = 0; k < t->batch; k++) t->ids[k] = k;
+    *seconds = (ws_seconds() - s) / (double)queries;
+    return err;
 }
 
-/* Seconds of the bare product of all rows here with the batch: the best of a few. */
+/* The best of a few passes after one in which buffers grow; a long one is not repeated. */
+static ws_err time_queries(bench *t, ws_index *ix, ws_hits *hits, double *best)
+{
+    double s;
+    ws_err err;
+
+    t->pairs = 0;
+    err = pass(t, ix, hits, best);
+    for (int k = 0;
+         k < REPEATS && *best * (double)(t->o->samples / t->batch) < LONG_SECONDS && !err; k++) {
+        t->pairs = 0;
+        err = pass(t, ix, hits, &s);
+        *best = k == 0 || s < *best ? s : *best;
+    }
+    return err;
+}
+
+static ws_err measure_queries(bench *t, double *v)
+{
+    double asked = (double)(t->o->samples / t->batch * t->batch), s;
+    ws_index_counts before = ws_index_count(t->ix), after;
+    ws_err err = pass(t, t->ix, &t->hits, &s); /* what one pass counts */
+
+    after = ws_index_count(t->ix);
+    v[PRODUCTS] = (double)(after.inner_products - before.inner_products) / asked;
+    v[VISITS] = (double)(after.node_visits - before.node_visits) / asked;
+    v[CANDIDATES] = (double)(after.candidates - before.candidates) / asked;
+    v[WORK] = v[PRODUCTS] + v[VISITS];
+    if (!err) err = time_queries(t, t->scan, &t->right, &v[SCAN_QUERY]);
+    if (!err) err = time_queries(t, t->ix, &t->hits, &v[QUERY]);
+    v[ACTIVE] = (double)t->pairs / asked;
+    return err;
+}
+
+/* Seconds of the bare product of all rows here with a batch: the best of a few. */
 static double time_sgemm(const bench *t)
 {
+    int64_t d = t->o->dim, block = 1024;
     double best = INFINITY;
 
     for (int k = 0; k < REPEATS; k++) {
         double s = ws_seconds();
-        for (int64_t r = 0; r < t->n; r += 1024) {
-            int64_t n = t->n - r < 1024 ? t->n - r : 1024;
-            ws_sgemm_nt(n, t->batch, t->o->dim, t->w + r * t->o->dim, t->o->dim, t->x, t->o->dim,
-                        t->tile, t->batch);
+
+        for (int64_t r = 0; r < t->c.n; r += block) {
+            int64_t n = t->c.n - r < block ? t->c.n - r : block;
+
+            ws_sgemm_nt(n, t->batch, d, t->c.w + r * d, d, t->c.x, d, t->tile, t->batch);
         }
         best = fmin(best, ws_seconds() - s);
     }
     return best;
 }
 
-static ws_err time_query(bench *t, row *q)
-{
-    ws_query query = {
-        .kind = WS_QUERY_SAMPLE, .n = t->batch, .ids = t->ids, .threshold = t->threshold};
-    ws_err err = ws_index_query(t->ix, &query, &t->hits); /* buffers grow in the first one */
+/* ---- steps ---- */
 
-    q->query = INFINITY;
-    for (int k = 0; k < REPEATS && !err; k++) {
-        ws_index_counts before = ws_index_count(t->ix), after;
-        double s = ws_seconds();
-        err = ws_index_query(t->ix, &query, &t->hits);
-        q->query = fmin(q->query, ws_seconds() - s);
-        after = ws_index_count(t->ix);
-        q->work = (double)(after.inner_products + after.node_visits - before.inner_products -
-                           before.node_visits);
-        q->candidates = (double)(after.candidates - before.candidates);
-    }
-    q->active = (double)t->hits.n;
-    q->bytes = (double)ws_index_count(t->ix).bytes;
+static ws_err ask_all(bench *t, ws_index *ix, ws_hits *hits, double *seconds)
+{
+    ws_query q = {
+        .kind = WS_QUERY_SAMPLE, .n = t->o->samples, .ids = t->c.ids, .threshold = t->c.threshold};
+    double s = ws_seconds();
+    ws_err err = ws_index_query(ix, &q, hits);
+
+    *seconds += ws_seconds() - s;
     return err;
 }
 
-/* Move neurons by a multiple of one sample each, and tell the index. */
-static ws_err time_update(bench *t, row *q)
+/* Ask both; what is not alike is counted. */
+static ws_err compare(bench *t, double *index_seconds, double *scan_seconds)
 {
-    ws_key key = {(uint64_t)t->o->seed, WS_STREAM_TEST, 1};
-    int64_t d = t->o->dim, first[2] = {0, 1};
-    double *delta = NULL;
-    ws_err err = ws_alloc(&delta, d, sizeof *delta, "step");
+    ws_difference d;
+    ws_err err = ask_all(t, t->ix, &t->hits, index_seconds);
 
-    q->update = 0;
-    for (int64_t u = 0; u < t->o->updates && t->n > 0 && !err; u++) {
-        int64_t r = (int64_t)(ws_random_uniform(&key, (uint64_t)u, 0) * (double)t->n);
-        int64_t i = (int64_t)(ws_random_uniform(&key, (uint64_t)u, 1) * (double)t->o->samples);
-        float coef = (float)(0.1 * ws_random_uniform(&key, (uint64_t)u, 2));
-        int32_t pos = 0;
-        double norm, s;
-
-        memset(delta, 0, (size_t)d * sizeof *delta);
-        ws_axpy(delta, coef, t->x + i * d, d);
-        norm = sqrt(ws_row_add(t->w + r * d, delta, d)) * (1 + 1e-12);
-        s = ws_seconds();
-        err = ws_index_update(t->ix, &(ws_moves){.k = 1,
-                                                 .row = &r,
-                                                 .norm = &norm,
-                                                 .first = first,
-                                                 .pos = &pos,
-                                                 .ids = &i,
-                                                 .coef = &coef});
-        q->update += ws_seconds() - s;
+    if (!err) err = ask_all(t, t->scan, &t->right, scan_seconds);
+    if (err) return err;
+    ws_hits_compare(&t->hits, &t->right, &d);
+    if (t->missed + t->wrong == 0) {
+        t->bad_row = d.row;
+        t->bad_pos = d.pos;
     }
-    ws_free(&delta);
+    t->truth += d.pairs;
+    t->missed += d.missed;
+    t->wrong += d.extra + d.changed;
+    return WS_OK;
+}
+
+static ws_err tell(bench *t, ws_index *ix, double *seconds)
+{
+    double s = ws_seconds();
+    ws_err err = WS_OK;
+
+    for (int group = 0; group < 2 && !err; group++) {
+        ws_moves m = ws_bench_case_moves(&t->c, group);
+        err = ws_index_update(ix, &m);
+    }
+    *seconds += ws_seconds() - s;
     return err;
 }
 
-static ws_err measure_here(bench *t, row *q)
+/* One step of training without the network. */
+static ws_err step(bench *t, int64_t k)
 {
-    ws_err err = time_query(t, q);
+    ws_hits swap;
+    ws_difference d;
+    ws_err err = compare(t, &t->seconds[0][0], &t->seconds[1][0]);
 
-    q->sgemm = time_sgemm(t);
-    return err ? err : time_update(t, q);
+    if (!err) err = ws_bench_case_step(&t->c, &t->hits, k);
+    if (!err) err = tell(t, t->ix, &t->seconds[0][1]);
+    if (!err) err = tell(t, t->scan, &t->seconds[1][1]);
+    if (err) return err;
+    t->moved += t->c.moved[0].k + t->c.moved[1].k;
+    if (k > 0) {
+        ws_hits_compare(&t->right, &t->before, &d);
+        t->flips += d.missed + d.extra;
+    }
+    swap = t->before;
+    t->before = t->right;
+    t->right = swap;
+    return WS_OK;
 }
 
-/* One width.  Collective; agreed. */
-static ws_err measure(const ws_comm *comm, const ws_bench_options *o, int64_t width, row *q)
+static ws_err measure_steps(bench *t, double *v)
 {
-    ws_layout l = {width, comm->size};
-    bench t = {.comm = comm,
-               .o = o,
-               .first = ws_layout_first(&l, comm->rank),
-               .n = ws_layout_count(&l, comm->rank),
-               .batch = o->batch < o->samples ? o->batch : o->samples,
-               .threshold = isnan(o->shift) ? sqrt(0.4 * ws_log((double)width)) : o->shift};
-    ws_samples x = {.n = o->samples, .d = o->dim};
-    ws_shard shard;
+    ws_index_counts before = ws_index_count(t->ix), after;
+    double last[2] = {0, 0};
+    ws_err err = WS_OK;
+
+    for (int64_t k = 0; k < STEPS && !err; k++) {
+        err = step(t, k);
+        if (k == 0) memset(t->seconds, 0, sizeof t->seconds); /* buffers grew in it */
+    }
+    after = ws_index_count(t->ix);
+    if (!err) err = compare(t, &last[0], &last[1]);
+    v[MOVED] = (double)t->moved / STEPS;
+    v[WRITES] = (double)(after.leaf_writes - before.leaf_writes) / STEPS;
+    v[RELISTED] = (double)(after.relisted - before.relisted) / STEPS;
+    v[FLIPS] = (double)t->flips / (STEPS - 1);
+    v[UPDATE] = t->seconds[0][1] / (STEPS - 1);
+    v[STEP] = (t->seconds[0][0] + t->seconds[0][1]) / (STEPS - 1);
+    v[SCAN_STEP] = (t->seconds[1][0] + t->seconds[1][1]) / (STEPS - 1);
+    v[BYTES] = (double)after.bytes;
+    return err;
+}
+
+/* ---- one width ---- */
+
+static ws_err build(bench *t, const char *kind, ws_index **ix, double *seconds)
+{
     double s;
-    ws_err err = ws_agree(comm, alloc_all(&t));
+    ws_err err = ws_index_create(t->comm, kind, NULL, ix);
 
+    if (err) return err;
+    s = ws_seconds();
+    err = ws_index_build(*ix, &t->c.shard, &t->c.samples, t->c.threshold);
+    *seconds = ws_seconds() - s;
+    return err;
+}
+
+/* What the ranks measured, together. */
+static void gather(bench *t, double *v)
+{
+    double sum[SAME + 1], most[SAME + 1],
+        mine[3] = {(double)t->missed, (double)t->wrong, (double)t->truth};
+
+    MPI_Allreduce(v, sum, SAME + 1, MPI_DOUBLE, MPI_SUM, t->comm->mpi);
+    MPI_Allreduce(v, most, SAME + 1, MPI_DOUBLE, MPI_MAX, t->comm->mpi);
+    MPI_Allreduce(MPI_IN_PLACE, mine, 3, MPI_DOUBLE, MPI_SUM, t->comm->mpi);
+    for (int c = 0; c <= SAME; c++)
+        v[c] = columns[c].over == WS_BENCH_SUM    ? sum[c]
+               : columns[c].over == WS_BENCH_MOST ? most[c]
+                                                  : v[c];
+    v[FLIPS] /= v[ACTIVE] * (double)t->o->samples;
+    v[RECALL] = mine[2] > 0 ? 1 - mine[0] / mine[2] : 1;
+    v[SAME] = mine[0] + mine[1] == 0;
+}
+
+/* On the rank that saw it: what is not as scan says.  A kind that may miss neurons must still
+ * report nothing wrong. */
+static ws_err verdict(const bench *t, const char *kind)
+{
+    if (t->wrong + t->missed == 0 || (!ws_index_is_exact(t->ix) && t->wrong == 0)) return WS_OK;
+    return ws_fail(WS_ERR_INEXACT,
+                   "index %s is not exact at width %lld: %lld pairs missed, %lld wrong, the first "
+                   "at neuron %lld and sample %lld; report it, and use --index scan",
+                   kind, (long long)t->c.width, (long long)t->missed, (long long)t->wrong,
+                   (long long)(t->c.first + t->bad_row), (long long)t->bad_pos);
+}
+
+/* *inexact: the verdict, agreed, kept until everything is printed.  Collective; agreed. */
+static ws_err measure(const ws_comm *comm, const ws_bench_options *o, int64_t width,
+                      ws_bench_rows *rows, ws_err *inexact)
+{
+    bench t = {.comm = comm, .o = o, .batch = o->batch < o->samples ? o->batch : o->samples};
+    double *v = rows->v[rows->n], unused;
+    ws_err err = ws_bench_case_make(comm, o, width, &t.c);
+
+    v[WIDTH] = (double)width;
+    if (!err) err = build(&t, "scan", &t.scan, &unused);
+    if (!err) err = build(&t, rows->kind, &t.ix, &v[BUILD]);
     if (!err) {
-        fill(&t);
-        x.x = t.x;
-        shard = (ws_shard){t.n, o->dim, t.w, t.b};
-        err = ws_index_create(comm, o->kind, NULL, &t.ix);
-        s = ws_seconds();
-        if (!err) err = ws_index_build(t.ix, &shard, &x, t.threshold);
-        q->build = ws_seconds() - s;
+        err = ws_alloc(&t.tile, t.batch * 1024, sizeof *t.tile, "products");
+        if (!err) err = measure_queries(&t, v);
+        if (!err) v[SGEMM] = time_sgemm(&t);
+        if (!err) err = measure_steps(&t, v);
+        err = ws_agree(comm, err);
     }
-    if (!err) err = ws_agree(comm, measure_here(&t, q));
     if (!err) {
-        double sums[4] = {q->active, q->work, q->bytes, q->candidates};
-        double most[4] = {q->build, q->query, q->update, q->sgemm};
-        MPI_Allreduce(MPI_IN_PLACE, sums, 4, MPI_DOUBLE, MPI_SUM, comm->mpi);
-        MPI_Allreduce(MPI_IN_PLACE, most, 4, MPI_DOUBLE, MPI_MAX, comm->mpi);
-        *q = (row){.width = (double)width,
-                   .active = sums[0] / (double)t.batch,
-                   .work = sums[1] / (double)t.batch,
-                   .bytes = sums[2],
-                   .candidates = sums[3] / (double)t.batch,
-                   .build = most[0],
-                   .query = most[1],
-                   .update = most[2],
-                   .sgemm = most[3]};
+        rows->exact = ws_index_is_exact(t.ix);
+        rows->n++;
+        gather(&t, v);
+        if (!*inexact) *inexact = ws_agree(comm, verdict(&t, rows->kind));
     }
     free_all(&t);
     return err;
 }
 
-/* "65536" or "2^12..2^20". */
-static ws_err widths_of(const char *text, int64_t *list, int *n)
-{
-    ws_opt one = {.name = "width", .type = WS_OPT_INT, .range = "[1,2^40]"};
-    const char *dots = strstr(text, "..");
-    char low[100];
-    int64_t lo, hi;
-    ws_err err;
+/* ---- what is said ---- */
 
-    snprintf(low, sizeof low, "%.*s", dots ? (int)(dots - text) : 90, text);
-    if ((err = ws_option_set(&one, low, &lo))) return err;
-    hi = lo;
-    if (dots && (err = ws_option_set(&one, dots + 2, &hi))) return err;
-    for (*n = 0; lo <= hi && *n < WIDTHS; lo *= 2) list[(*n)++] = lo;
-    return *n ? WS_OK
-              : ws_fail(WS_ERR_USAGE, "--width %.60s: the range is empty, write 2^12..2^16", text);
+static void print_title(const ws_bench_options *o, const char *kind, int ranks)
+{
+    int64_t batch = o->batch < o->samples ? o->batch : o->samples;
+    char moved[60] = "every neuron that fires";
+
+    if (!isnan(o->updates)) snprintf(moved, sizeof moved, "%.0f neurons", o->updates);
+    printf("index %s (%s), %d rank%s, d = %lld, %lld samples, %lld a query; a step asks about all "
+           "and moves %s\n",
+           kind, ws_simd_name(), ranks, ranks > 1 ? "s" : "", (long long)o->dim,
+           (long long)o->samples, (long long)batch, moved);
 }
 
-/* Exponent of y in the width, by least squares in logarithms. */
-static double exponent(const row *q, int n, size_t field)
+/* From which width on a step is faster than scan's. */
+static double beats_scan(const ws_bench_rows *r)
 {
-    double sx = 0, sy = 0, sxx = 0, sxy = 0;
+    double from = NAN;
 
-    for (int i = 0; i < n; i++) {
-        double x = log(q[i].width), v, y;
-        memcpy(&v, (const char *)&q[i] + field, sizeof v);
-        y = log(v);
-        sx += x;
-        sy += y;
-        sxx += x * x;
-        sxy += x * y;
-    }
-    return n > 1 ? (n * sxy - sx * sy) / (n * sxx - sx * sx) : NAN;
+    for (int i = r->n - 1; i >= 0 && r->v[i][STEP] < r->v[i][SCAN_STEP]; i--) from = r->v[i][WIDTH];
+    return from;
 }
 
-static void print_number(const char *key, double v, const char *end)
+static void print_comparison(const ws_bench_rows *r)
 {
-    if (isfinite(v))
-        printf("\"%s\":%.9g%s", key, v, end);
+    double from = beats_scan(r), most = r->v[r->n - 1][WIDTH];
+    const double *v = r->v[r->n - 1];
+
+    if (strcmp(r->kind, "scan") == 0) return;
+    if (isnan(from))
+        printf("%s does not beat scan up to width %.0f", r->kind, most);
     else
-        printf("\"%s\":null%s", key, end);
+        printf("%s beats scan from width %.0f on", r->kind, from);
+    printf(": at %.0f a step takes %.3g ms, scan's %.3g ms (all samples asked about, updates "
+           "included)\n",
+           most, v[STEP] * 1e3, v[SCAN_STEP] * 1e3);
 }
 
-static void print_json(const ws_bench_options *o, int ranks, const row *q, int n)
+static void print_same(const ws_bench_rows *r)
 {
-    printf("{\"bench\":\"index\",\"kind\":\"%s\",\"simd\":\"%s\",\"ranks\":%d,\"rows\":[", o->kind,
-           ws_simd_name(), ranks);
-    for (int i = 0; i < n; i++) {
-        printf("%s{", i ? "," : "");
-        print_number("width", q[i].width, ",");
-        print_number("active", q[i].active, ",");
-        print_number("work", q[i].work, ",");
-        print_number("candidates", q[i].candidates, ",");
-        print_number("build_seconds", q[i].build, ",");
-        print_number("query_seconds", q[i].query, ",");
-        print_number("update_seconds", q[i].update, ",");
-        print_number("sgemm_seconds", q[i].sgemm, ",");
-        print_number("bytes", q[i].bytes, "}");
+    double least = 1, same = 1;
+
+    for (int i = 0; i < r->n; i++) {
+        least = fmin(least, r->v[i][RECALL]);
+        same = fmin(same, r->v[i][SAME]);
     }
-    printf("],\"exponents\":{");
-    print_number("active", exponent(q, n, offsetof(row, active)), ",");
-    print_number("work", exponent(q, n, offsetof(row, work)), ",");
-    print_number("query_seconds", exponent(q, n, offsetof(row, query)), "}}\n");
+    if (r->exact)
+        printf("same as scan, to the bit of z, in and after %d steps: %s\n", STEPS,
+               same > 0 ? "yes, at every width" : "NO");
+    else
+        printf("%s is approximate: recall at least %.4f\n", r->kind, least);
 }
 
-static void print_table(const ws_bench_options *o, int ranks, const row *q, int n)
+static void print_tables(const ws_bench_options *o, int ranks, const ws_bench_rows *rows, int kinds)
 {
-    double batch = (double)(o->batch < o->samples ? o->batch : o->samples);
-
-    printf("index %s (%s), %d rank%s, d = %lld, %lld samples, %.0f a query, %lld updates\n",
-           o->kind, ws_simd_name(), ranks, ranks > 1 ? "s" : "", (long long)o->dim,
-           (long long)o->samples, batch, (long long)o->updates);
-    printf("%10s %9s %10s %10s %9s %9s %9s %9s %8s %8s %6s\n", "width", "active", "work",
-           "candidates", "build s", "query s", "update s", "MB", "GF/s", "sgemm", "%");
-    for (int i = 0; i < n; i++) {
-        double flops = 2 * q[i].width * batch * (double)o->dim;
-        printf("%10.0f %9.1f %10.0f %10.1f %9.3g %9.3g %9.3g %9.1f %8.1f %8.1f %6.1f\n", q[i].width,
-               q[i].active, q[i].work, q[i].candidates, q[i].build, q[i].query, q[i].update,
-               q[i].bytes / 1e6, flops / q[i].query / 1e9, flops / q[i].sgemm / 1e9,
-               100 * q[i].sgemm / q[i].query);
+    for (int k = 0; k < kinds; k++) {
+        print_title(o, rows[k].kind, ranks);
+        ws_bench_table(columns, 0, &rows[k]);
+        printf("\n");
+        ws_bench_table(columns, 1, &rows[k]);
+        print_same(&rows[k]);
+        print_comparison(&rows[k]);
+        printf("%s", k + 1 < kinds ? "\n" : "");
     }
-    if (n > 1)
-        printf("exponents in the width: active %.3f, work %.3f, query seconds %.3f\n",
-               exponent(q, n, offsetof(row, active)), exponent(q, n, offsetof(row, work)),
-               exponent(q, n, offsetof(row, query)));
-    printf(
-        "GF/s: 2 x width x samples x d over the query's seconds; sgemm: the bare product in this "
-        "run\n");
+    printf("active to candid.: a sample; moved to flips: a step; work is products + visits; ms of "
+           "a query, of telling\na step's moves, of a step, of scan's query and step, of the bare "
+           "product by sgemm\n");
+}
+
+static void print_json_kind(const ws_bench_rows *r)
+{
+    double from = beats_scan(r);
+
+    ws_bench_json(columns, r);
+    if (isnan(from))
+        printf(",\"beats_scan_from\":null");
+    else
+        printf(",\"beats_scan_from\":%.0f", from);
+}
+
+/* One object: the first kind's rows at its top, the others in a list. */
+static void print_json(const ws_bench_options *o, int ranks, const ws_bench_rows *rows, int kinds)
+{
+    printf("{\"bench\":\"index\",\"simd\":\"%s\",\"ranks\":%d,\"dim\":%lld,\"samples\":%lld,"
+           "\"batch\":%lld,",
+           ws_simd_name(), ranks, (long long)o->dim, (long long)o->samples,
+           (long long)(o->batch < o->samples ? o->batch : o->samples));
+    print_json_kind(&rows[0]);
+    for (int k = 1; k < kinds; k++) {
+        printf("%s{", k == 1 ? ",\"others\":[" : ",");
+        print_json_kind(&rows[k]);
+        printf("}");
+    }
+    printf("%s}\n", kinds > 1 ? "]" : "");
 }
 
 ws_err ws_bench_index(const ws_comm *comm, const ws_bench_options *o)
 {
-    int64_t width[WIDTHS];
-    row q[WIDTHS] = {{0}};
-    int n = 0;
-    ws_err err = widths_of(o->width, width, &n);
+    static ws_bench_rows rows[WS_BENCH_KINDS];
+    const char *kind[WS_BENCH_KINDS];
+    int64_t width[WS_BENCH_WIDTHS];
+    int kinds = 0, n = 0;
+    char text[600] = "";
+    ws_err inexact = WS_OK, err = ws_bench_kinds(o->kind, kind, &kinds);
 
+    if (!err) err = ws_bench_widths(o->width, width, &n);
     ws_blas_init();
-    for (int i = 0; i < n && !err; i++) err = measure(comm, o, width[i], &q[i]);
-    if (err || comm->rank != 0) return err;
-    if (o->json)
-        print_json(o, comm->size, q, n);
-    else
-        print_table(o, comm->size, q, n);
-    return WS_OK;
+    for (int k = 0; k < kinds && !err; k++) {
+        rows[k].kind = kind[k];
+        for (int i = 0; i < n && !err; i++) err = measure(comm, o, width[i], &rows[k], &inexact);
+    }
+    if (inexact) snprintf(text, sizeof text, "%.590s", ws_err_text());
+    if (err) return err;
+    if (comm->rank == 0 && o->json) print_json(o, comm->size, rows, kinds);
+    if (comm->rank == 0 && !o->json) print_tables(o, comm->size, rows, kinds);
+    return inexact ? ws_fail(inexact, "%s", text) : WS_OK;
 }

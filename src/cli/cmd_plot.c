@@ -1,4 +1,4 @@
-/* cmd_plot.c - wingspan plot: a picture of one or more runs. */
+/* cmd_plot.c - wingspan plot: a picture of runs or of benches. */
 #include <stdio.h>
 
 #include "command.h"
@@ -17,12 +17,13 @@ static const ws_opt rows[] = {
 
 static ws_err draw(const ws_said *said, const char *out)
 {
-    ws_curve curves[WS_MAX_WORDS] = {{.n = 0}};
+    static ws_curve curves[WS_PLOT_CURVES];
+    int n = 0;
     ws_err err = WS_OK;
 
-    for (int k = 0; k < said->n_words && !err; k++) err = ws_curve_read(said->word[k], &curves[k]);
-    if (!err) err = ws_plot_draw(curves, said->n_words, out);
-    for (int k = 0; k < said->n_words; k++) ws_free(&curves[k].row);
+    for (int k = 0; k < said->n_words && !err; k++) err = ws_curves_read(said->word[k], curves, &n);
+    if (!err) err = ws_plot_draw(curves, n, out);
+    for (int k = 0; k < n; k++) ws_free(&curves[k].row);
     return err;
 }
 
@@ -31,8 +32,8 @@ static ws_err run(const ws_comm *comm, const ws_command *c, int argc, char **arg
     static options o;
     static ws_said said;
     int help;
-    ws_err err = ws_parse(comm, c, argc, argv, &o, sizeof o, 1, WS_MAX_WORDS, "a metrics file",
-                          &said, &help);
+    ws_err err = ws_parse(comm, c, argc, argv, &o, sizeof o, 1, WS_MAX_WORDS,
+                          "a metrics file or a bench", &said, &help);
 
     if (err || help) return err;
     if (comm->rank == 0) err = draw(&said, o.out);
@@ -40,9 +41,11 @@ static ws_err run(const ws_comm *comm, const ws_command *c, int argc, char **arg
     return err;
 }
 
-const ws_command ws_cmd_plot = {"plot",
-                                "RUN.jsonl [MORE.jsonl ...]",
-                                "draw loss, accuracy, active neurons and seconds a step",
-                                rows,
-                                NULL,
-                                run};
+const ws_command ws_cmd_plot = {
+    "plot",
+    "FILE [MORE ...]",
+    "draw runs (--metrics) or benches (--json)",
+    rows,
+    "Runs: loss, accuracy, active neurons, seconds a step. Benches: work, seconds and bytes\n"
+    "against the width on logarithmic axes, with the exponents. A file's content says which.\n",
+    run};

@@ -12,6 +12,9 @@ static void print_result(const ws_train_options *o, const ws_train_result *t)
     if (!isnan(t->accuracy)) printf("train accuracy %.4f\n", t->accuracy);
     if (!isnan(t->test_accuracy)) printf("test accuracy %.4f\n", t->test_accuracy);
     if (!isnan(t->test_rmse)) printf("test rmse %.6g\n", t->test_rmse);
+    if (o->verify_index > 0)
+        printf("verified %lld queries, %lld neurons missed\n", (long long)t->verified,
+               (long long)t->missed);
     printf("seconds %.1f\n", t->seconds);
     if (o->checkpoint[0]) printf("checkpoint %s\n", o->checkpoint);
 }

@@ -1,4 +1,4 @@
-/* plot.h - curves of runs, drawn by gnuplot. */
+/* plot.h - curves of runs and of benches, drawn by gnuplot. */
 #ifndef WS_CLI_PLOT_H
 #define WS_CLI_PLOT_H
 
@@ -6,18 +6,23 @@
 
 #include "wingspan/core/err.h"
 
-enum { WS_PLOT_COLUMNS = 8 };
+enum { WS_PLOT_COLUMNS = 8, WS_PLOT_CURVES = 64 };
 
-/* One file: rows of numbers, NaN where a line has none. */
+/* What a curve is of: the steps of a run, bench index, bench work. */
+typedef enum ws_curve_kind { WS_CURVE_RUN, WS_CURVE_INDEX, WS_CURVE_WORK } ws_curve_kind;
+
+/* Rows of numbers, NaN where a line has none. */
 typedef struct ws_curve {
-    char name[200];
-    int bench; /* rows of a bench, not steps of a run */
+    char name[200]; /* of the file */
+    char label[60]; /* of a bench: the kind of index */
+    ws_curve_kind kind;
     int64_t n, capacity;
     double (*row)[WS_PLOT_COLUMNS]; /* see plot_data.c */
 } ws_curve;
 
-/** Read a metrics file (JSON Lines) or the JSON of a bench.  Local; free with ws_free(&c->row). */
-ws_err ws_curve_read(const char *file, ws_curve *c);
+/** Add the curves of a file: a run's metrics (JSON Lines), or a bench's JSON, one a kind of index.
+ *  What the file is, its content says.  Local; free with ws_free(&c->row), after an error too. */
+ws_err ws_curves_read(const char *file, ws_curve curves[WS_PLOT_CURVES], int *n);
 
 /** Draw all curves into one picture: .png or .svg by the name.  Local. */
 ws_err ws_plot_draw(const ws_curve *curves, int n, const char *out);

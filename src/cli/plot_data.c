@@ -1,7 +1,7 @@
 /* plot_data.c - the numbers of a metrics file or a bench.
  *
  * Columns of a run: step, epoch, loss, accuracy, test accuracy, active neurons, seconds a step,
- * seconds. Columns of a bench: width, active, work, query seconds. */
+ * seconds. Columns of a bench: those of its rows that bench_keys names. */
 #include <cjson/cJSON.h>
 #include <errno.h>
 #include <math.h>
@@ -12,14 +12,26 @@
 #include "plot.h"
 #include "wingspan/core/alloc.h"
 
+static const char *const bench_keys[][WS_PLOT_COLUMNS] = {
+    [WS_CURVE_INDEX] = {"width", "work", "query_seconds", "build_seconds", "bytes"},
+    [WS_CURVE_WORK] = {"width", "work", "step_seconds", "active", "union_fraction"},
+};
+
 static double number(const cJSON *o, const char *key)
 {
-    const cJSON *v = cJSON_GetObjectItemCaseSensitive(o, key);
+    const cJSON *v = key ? cJSON_GetObjectItemCaseSensitive(o, key) : NULL;
 
     return cJSON_IsNumber(v) ? v->valuedouble : NAN;
 }
 
-static ws_err add(ws_curve *c, const double row[WS_PLOT_COLUMNS])
+static const char *text_of(const cJSON *o, const char *key)
+{
+    const cJSON *v = cJSON_GetObjectItemCaseSensitive(o, key);
+
+    return cJSON_IsString(v) ? v->valuestring : "";
+}
+
+static ws_err add_row(ws_curve *c, const double row[WS_PLOT_COLUMNS])
 {
     ws_err err = ws_grow(&c->row, &c->capacity, c->n + 1, sizeof *c->row, "curve");
 
@@ -33,63 +45,87 @@ static ws_err add_step(ws_curve *c, const cJSON *o)
 
     if (c->n > 0 && step > c->row[c->n - 1][0])
         a_step = (seconds - c->row[c->n - 1][7]) / (step - c->row[c->n - 1][0]);
-    return add(c, (double[WS_PLOT_COLUMNS]){step, number(o, "epoch"), number(o, "loss"),
-                                            number(o, "accuracy"), number(o, "test_accuracy"),
-                                            number(o, "active_mean"), a_step > 0 ? a_step : NAN,
-                                            seconds});
+    return add_row(c, (double[WS_PLOT_COLUMNS]){step, number(o, "epoch"), number(o, "loss"),
+                                                number(o, "accuracy"), number(o, "test_accuracy"),
+                                                number(o, "active_mean"), a_step > 0 ? a_step : NAN,
+                                                seconds});
 }
 
-static ws_err add_bench(ws_curve *c, const cJSON *rows)
+/* An empty curve of this file. */
+static ws_err add_curve(const char *file, ws_curve_kind kind, const char *label, ws_curve *curves,
+                        int *n)
+{
+    const char *slash = strrchr(file, '/');
+    ws_curve *c = &curves[*n];
+
+    if (*n == WS_PLOT_CURVES)
+        return ws_fail(WS_ERR_USAGE, "%.200s: there is room for %d curves in a picture", file,
+                       WS_PLOT_CURVES);
+    *c = (ws_curve){.kind = kind};
+    snprintf(c->name, sizeof c->name, "%.190s", slash ? slash + 1 : file);
+    snprintf(c->label, sizeof c->label, "%.50s", label);
+    ++*n;
+    return WS_OK;
+}
+
+/* A bench, or one of the others in it. */
+static ws_err add_bench(const char *file, ws_curve_kind kind, const cJSON *bench, ws_curve *curves,
+                        int *n)
 {
     const cJSON *o;
-    ws_err err = WS_OK;
+    ws_err err = add_curve(file, kind, text_of(bench, "kind"), curves, n);
 
-    c->bench = 1;
-    cJSON_ArrayForEach(o, rows)
+    cJSON_ArrayForEach(o, cJSON_GetObjectItemCaseSensitive(bench, "rows"))
     {
-        double row[WS_PLOT_COLUMNS] = {number(o, "width"), number(o, "active"), number(o, "work"),
-                                       number(o, "query_seconds")};
-        if (!err) err = add(c, row);
+        double row[WS_PLOT_COLUMNS];
+
+        for (int k = 0; k < WS_PLOT_COLUMNS; k++) row[k] = number(o, bench_keys[kind][k]);
+        if (!err) err = add_row(&curves[*n - 1], row);
+    }
+    cJSON_ArrayForEach(o, cJSON_GetObjectItemCaseSensitive(bench, "others"))
+    {
+        if (!err) err = add_bench(file, kind, o, curves, n);
     }
     return err;
 }
 
-static ws_err read_lines(FILE *f, ws_curve *c)
+/* One line: a bench, a step of the run whose curve is *run, or something else. */
+static ws_err add_line(const char *file, const cJSON *o, ws_curve *curves, int *n, int *run)
 {
-    char *line = NULL;
-    size_t room = 0;
     ws_err err = WS_OK;
 
+    if (cJSON_IsArray(cJSON_GetObjectItemCaseSensitive(o, "rows")))
+        return add_bench(file,
+                         strcmp(text_of(o, "bench"), "work") == 0 ? WS_CURVE_WORK : WS_CURVE_INDEX,
+                         o, curves, n);
+    if (strcmp(text_of(o, "type"), "step") != 0) return WS_OK;
+    if (*run < 0) {
+        err = add_curve(file, WS_CURVE_RUN, "", curves, n);
+        *run = *n - 1;
+    }
+    return err ? err : add_step(&curves[*run], o);
+}
+
+ws_err ws_curves_read(const char *file, ws_curve curves[WS_PLOT_CURVES], int *n)
+{
+    int before = *n, run = -1;
+    char *line = NULL;
+    size_t room = 0;
+    FILE *f = fopen(file, "r");
+    ws_err err = WS_OK;
+
+    if (!f) return ws_fail(WS_ERR_IO, "%s cannot be read: %s", file, strerror(errno));
     while (!err && getline(&line, &room, f) > 0) {
         cJSON *o = cJSON_Parse(line);
-        const cJSON *type = cJSON_GetObjectItemCaseSensitive(o, "type");
-        const cJSON *rows = cJSON_GetObjectItemCaseSensitive(o, "rows");
 
-        if (cJSON_IsArray(rows))
-            err = add_bench(c, rows);
-        else if (cJSON_IsString(type) && strcmp(type->valuestring, "step") == 0)
-            err = add_step(c, o);
+        err = add_line(file, o, curves, n, &run);
         cJSON_Delete(o);
     }
     free(line);
-    return err;
-}
-
-ws_err ws_curve_read(const char *file, ws_curve *c)
-{
-    const char *slash = strrchr(file, '/');
-    FILE *f = fopen(file, "r");
-    ws_err err;
-
-    *c = (ws_curve){.n = 0};
-    snprintf(c->name, sizeof c->name, "%.190s", slash ? slash + 1 : file);
-    if (!f) return ws_fail(WS_ERR_IO, "%s cannot be read: %s", file, strerror(errno));
-    err = read_lines(f, c);
     fclose(f);
-    if (!err && c->n == 0)
+    if (!err && (*n == before || curves[before].n == 0))
         err = ws_fail(
             WS_ERR_DATA,
             "%s holds no steps: give a file that --metrics wrote, or the --json of a bench", file);
-    if (err) ws_free(&c->row);
     return err;
 }

@@ -68,6 +68,11 @@ static void say_start(ws_run *r)
                     s->c, s->c > 1 ? "s" : "");
     ws_progress_say(&r->progress, "width %lld over %d rank%s, %s, shift %.3g", (long long)s->m,
                     r->comm->size, r->comm->size > 1 ? "s" : "", s->phi->name, r->opt.shift);
+}
+
+static void say_index(ws_run *r)
+{
+    if (r->comm->rank != 0 || r->opt.quiet) return;
     ws_progress_say(&r->progress, "index %s: %s", ws_index_title(r->index_kind), r->index_reason);
 }
 
@@ -84,6 +89,15 @@ static void say_rate(ws_run *r)
                         r->opt.optimizer, r->opt.loss, r->rate, (long long)r->total,
                         (long long)r->batch);
     if (r->step > 0) ws_progress_say(&r->progress, "resumed at step %lld", (long long)r->step);
+}
+
+static void say_approximate(ws_run *r)
+{
+    if (r->comm->rank != 0 || r->opt.quiet) return;
+    ws_progress_say(&r->progress,
+                    "warning: index %s is approximate: it may miss neurons that fire; "
+                    "--verify-index counts them",
+                    r->index_kind);
 }
 
 /* Open what a resumed run goes on from.  Collective; *c NULL means a fresh start. */
@@ -139,7 +153,10 @@ static ws_err begin(ws_run *r, ws_ckpt *c)
     say_start(r);
     if ((err = ws_newton_setup(r))) return err;
     if (c && (err = ws_resume_state(c, r))) return err;
+    if ((err = ws_run_try_index(r))) return err;
+    say_index(r);
     if ((err = ws_run_index(r))) return err;
+    if (!ws_index_is_exact(r->ix)) say_approximate(r);
     if (!c && !r->newton.nt && (err = ws_run_rate(r))) return err;
     r->saved_at = ws_seconds();
     if ((err = ws_report_open(r))) return err;
@@ -198,6 +215,8 @@ static void fill_result(const ws_run *r, ws_train_result *t)
                       : NAN;
     t->test_accuracy = r->test_accuracy;
     t->test_rmse = r->test_rmse;
+    t->verified = r->verified;
+    t->missed = r->missed;
     t->seconds = run_seconds(r, ws_seconds());
     t->stopped = r->stop && r->step < r->total;
 }

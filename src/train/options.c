@@ -82,6 +82,10 @@ const ws_opt ws_train_table[] = {
      "lsh (approximate): neurons that moved are hashed again at every so many steps; a run resumed"
      " from another step than these hashes them at once, and goes another way than one not stopped",
      0},
+    {"verify-index", WS_OPT_INT, F(verify_index), "0", "[0,2^31)", "Index",
+     "check so many queries an epoch against every neuron; a miss ends the run as failed, but of"
+     " an approximate index misses are only counted",
+     1},
 
     {"checkpoint", WS_OPT_STR, F(checkpoint), "", "", "Files and limits",
      "write checkpoints to this file, and one at the end", 1},

@@ -5,6 +5,7 @@
 
 #include "run.h"
 #include "wingspan/core/alloc.h"
+#include "wingspan/core/fmath.h"
 #include "wingspan/io/table.h"
 #include "wingspan/linalg/blas.h"
 #include "wingspan/train/restore.h"
@@ -40,12 +41,34 @@ static ws_err read_checkpoint(ws_predictor *p, ws_ckpt *c)
     return WS_OK;
 }
 
+/* An index for points that nobody has registered: the same kind on every rank. */
+static ws_err make_index(ws_predictor *p)
+{
+    const ws_net_spec *s = &p->net->spec;
+    double spread = s->init_scale * s->x_scale;
+    ws_samples none = {.d = s->d};
+    ws_shard shard = ws_net_shard(p->net);
+    ws_index_plan plan = {.d = s->d,
+                          .batch = BLOCK,
+                          .active = spread > 0 ? ws_gauss_tail(s->threshold / spread) : 1,
+                          .spread = spread,
+                          .threshold = s->threshold,
+                          .smooth = s->phi->smooth};
+    char reason[200];
+    ws_err err;
+
+    for (int k = 0; k < p->comm->size; k++)
+        if (ws_layout_count(&p->net->layout, k) > plan.n)
+            plan.n = ws_layout_count(&p->net->layout, k);
+    plan.memory = fmax(1073741824.0, ws_net_bytes(s, plan.n));
+    err = ws_index_create(p->comm, ws_index_choose_any(&plan, reason), NULL, &p->ix);
+    return err ? err : ws_index_build(p->ix, &shard, &none, s->threshold);
+}
+
 ws_err ws_predictor_open(const ws_comm *comm, const char *checkpoint, ws_predictor **out)
 {
     ws_predictor *p = NULL;
-    ws_samples none = {0};
     ws_ckpt *c = NULL;
-    ws_shard shard;
     ws_err err = ws_agree(comm, ws_alloc(&p, 1, sizeof *p, "predictor"));
 
     *out = NULL;
@@ -57,12 +80,7 @@ ws_err ws_predictor_open(const ws_comm *comm, const char *checkpoint, ws_predict
     p->comm = comm;
     if (!(err = ws_ckpt_open(comm, checkpoint, 0, &c))) err = read_checkpoint(p, c);
     ws_ckpt_close(&c);
-    if (!err) err = ws_index_create(comm, p->net->spec.phi->smooth ? "all" : "scan", NULL, &p->ix);
-    if (!err) {
-        shard = ws_net_shard(p->net);
-        none.d = p->net->spec.d;
-        err = ws_index_build(p->ix, &shard, &none, p->net->spec.threshold);
-    }
+    if (!err) err = make_index(p);
     if (err)
         ws_predictor_close(&p);
     else

@@ -97,6 +97,11 @@ static ws_err put_step(ws_run *r)
     ws_metrics_int(m, "bytes_reduced", t->steps ? t->bytes / t->steps : 0);
     ws_metrics_int(m, "collectives", t->steps ? t->meetings / t->steps : 0);
     ws_metrics_int(m, "memory_bytes", t->count[COUNT_MEMORY] + r->ds->bytes);
+    if (r->opt.verify_index > 0) {
+        ws_metrics_int(m, "verified", r->verified);
+        ws_metrics_int(m, "missed", r->missed);
+        put_seconds(m, "seconds_verify", t->verify, t->steps);
+    }
     put_seconds(m, "seconds_query", t->query, t->steps);
     put_seconds(m, "seconds_forward", t->forward, t->steps);
     put_seconds(m, "seconds_reduce", t->reduce, t->steps);

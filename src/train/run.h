@@ -34,6 +34,8 @@ enum {
     COUNT_MEMORY,     /* bytes held, data apart */
     COUNT_STOP,       /* ranks that were asked to stop */
     COUNT_SAVE,       /* rank 0: a checkpoint is due by the clock */
+    COUNT_VERIFIED,   /* rank 0: samples whose answer every rank has checked */
+    COUNT_MISSED,     /* pairs that an approximate index missed on them */
     COUNTS
 };
 
@@ -41,7 +43,7 @@ enum { HISTORY = 100000 }; /* values of the loss kept */
 
 /* What was measured since the last line of metrics, and the values of the last step. */
 typedef struct ws_tally {
-    double query, forward, reduce, update, solve, index, checkpoint; /* seconds */
+    double query, forward, reduce, update, solve, index, checkpoint, verify; /* seconds */
     int64_t steps;
     int64_t count[COUNTS]; /* of the last step */
     int64_t bytes, meetings;
@@ -80,8 +82,13 @@ typedef struct ws_run {
         int32_t *pos;
     } before;               /* full batch: who fired in the step before */
     int64_t checked, found; /* COUNT_CHECKED, COUNT_FOUND of all steps of this run */
-    int64_t dead;           /* samples of epoch 0 on which nothing fired */
-    int stop, save;         /* what the last meeting said */
+    struct {
+        int32_t *pos; /* [n] positions in the batch, ascending */
+        int64_t capacity, n, queries, missed;
+    } check;                  /* of this step on this rank (verify.c) */
+    int64_t verified, missed; /* since the program began, over all ranks */
+    int64_t dead;             /* samples of epoch 0 on which nothing fired */
+    int stop, save;           /* what the last meeting said */
 
     struct {
         ws_newton *nt;      /* NULL: a first-order optimiser */
@@ -136,6 +143,7 @@ ws_err ws_options_check(const ws_train_options *o);
 ws_err ws_run_data(ws_run *r, const ws_preparation *stored);
 ws_err ws_run_resolve(ws_run *r);
 ws_err ws_run_network(ws_run *r);
+ws_err ws_run_try_index(ws_run *r); /* auto: where the choice is close, by time */
 ws_err ws_run_index(ws_run *r);
 ws_net_spec ws_run_spec(const ws_run *r);
 ws_optim_spec ws_run_optim(const ws_run *r);
@@ -162,6 +170,9 @@ int ws_is_newton(const ws_train_options *o); /* local */
 ws_err ws_run_test(ws_run *r);
 ws_err ws_outputs(ws_net *net, ws_index *ix, const ws_query *q, ws_hits *hits, ws_meeting *meet,
                   ws_err err, double *out);
+
+/* verify.c - local: WS_ERR_INEXACT if the answer in r->hits is not the right one, WS_ERR_NOMEM */
+ws_err ws_run_verify(ws_run *r, const ws_query *q);
 
 /* save.c, resume.c - collective */
 ws_err ws_run_save(ws_run *r);

@@ -150,6 +150,7 @@ ws_index_plan ws_run_index_plan(const ws_run *r)
     ws_index_plan p = {.d = s.d,
                        .registered = r->ds->n + r->ds->n_test,
                        .batch = r->batch,
+                       .steps = r->total,
                        .active = ws_gauss_tail(r->opt.shift),
                        .spread = r->spread,
                        .threshold = s.threshold,
@@ -206,6 +207,16 @@ ws_err ws_run_network(ws_run *r)
     return ws_optim_create(&opt, r->net, &r->optim);
 }
 
+ws_err ws_run_try_index(ws_run *r)
+{
+    ws_index_plan p = ws_run_index_plan(r);
+    ws_shard shard = ws_net_shard(r->net);
+
+    if (p.smooth || strcmp(r->opt.index, "auto") != 0) return WS_OK;
+    p.steps = r->total - r->step;
+    return ws_index_trial(r->comm, &shard, &r->ds->all, &p, &r->index_kind, r->index_reason);
+}
+
 ws_err ws_run_index(ws_run *r)
 {
     ws_index_options o = ws_run_index_plan(r).opt;
@@ -245,6 +256,7 @@ void ws_run_free(ws_run *r)
     ws_free(&r->order);
     ws_free(&r->test);
     ws_free(&r->history);
+    ws_free(&r->check.pos);
     ws_free(&r->before.row);
     ws_free(&r->before.first);
     ws_free(&r->before.pos);

@@ -115,6 +115,8 @@ static void fill_counts(ws_run *r, int64_t flips, int64_t *count)
     count[COUNT_STOP] = stop_flag != 0;
     count[COUNT_SAVE] =
         r->comm->rank == 0 && r->save_seconds > 0 && ws_seconds() - r->saved_at >= r->save_seconds;
+    count[COUNT_VERIFIED] = r->comm->rank == 0 ? r->check.queries : 0;
+    count[COUNT_MISSED] = r->check.missed;
     r->counted = now;
 }
 
@@ -138,7 +140,9 @@ static ws_err local_share(ws_run *r, const int64_t *ids, int64_t n, int64_t k)
         (err = ws_meeting_open(&r->meet, entries + 1, k)) ||
         (err = ws_index_query(r->ix, &q, &r->hits)))
         return err;
-    r->tally.query += (t1 = ws_seconds()) - t0;
+    r->tally.query += ws_seconds() - t0;
+    if ((err = ws_run_verify(r, &q))) return err;
+    t1 = ws_seconds();
     err = ws_net_forward(r->net, &r->hits, n, r->meet.hi, r->meet.lo);
     r->meet.hi[entries] = penalty.hi;
     r->meet.lo[entries] = penalty.lo;
@@ -224,6 +228,8 @@ void ws_step_count(ws_run *r, int64_t n, int64_t k)
     r->found += r->meet.count[COUNT_FOUND];
     r->stop = r->meet.count[COUNT_STOP] > 0;
     r->save = r->meet.count[COUNT_SAVE] > 0;
+    r->verified += r->meet.count[COUNT_VERIFIED];
+    r->missed += r->meet.count[COUNT_MISSED];
     remember_loss(r);
 }
 

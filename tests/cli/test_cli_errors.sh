@@ -87,5 +87,7 @@ expect 1 1 "no/such/p.h5" predict run.h5 --data good.h5 --out no/such/p.h5
 expect 1 1 "text.h5 is not a wingspan" info text.h5
 expect 1 1 "holds no steps" plot text.h5
 expect 1 1 "none.csv cannot be read" convert --input none.csv --out c.h5
-expect 2 1 "index on\|there is no bench" bench tree
+expect 2 1 "there is no bench tree" bench tree
+expect 2 1 "kind tree: there is no such index; choose scan" bench index --kind scan,tree
+expect 2 1 "range is empty" bench work --width 2^9..2^8
 exit $failed

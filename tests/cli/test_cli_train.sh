@@ -30,6 +30,13 @@ done
 head -n 1 run.jsonl | grep -q '^{"type":"run",.*"width":301,' || say "the first line is not the run"
 tail -n 1 run.jsonl | grep -q '^{"type":"end","status":"finished",.*"test_accuracy":' || say "no end line"
 
+# queries checked on the way
+$MPIRUN -n 2 "$WINGSPAN" train --data good.h5 --width 301 --batch 7 --epochs 2 --shift 1 --verify-index 5 \
+  --metrics verify.jsonl --quiet >out3.txt || say "--verify-index fails"
+grep -q '^verified 10 queries, 0 neurons missed$' out3.txt || say "--verify-index checks something else"
+[ "$(grep '"type":"step"' verify.jsonl | tail -n 1 | grep -c '"verified":10,"missed":0,')" = 1 ] || say "metrics without verified"
+grep -q '"verified"' run.jsonl && say "verified without verification"
+
 # the same options from an ini file
 printf 'width = 301\nbatch = 7\nepochs = 6\nshift = 1\ndata = good.h5\n' >run.ini
 $MPIRUN -n 2 "$WINGSPAN" train --config run.ini --quiet >out2.txt || say "--config fails"

@@ -1,4 +1,4 @@
-/* The front: what it refuses, what it forwards, and which kind it would choose.  Every rank has
+/* The front: what it refuses, and what it forwards.  Every rank has
  * the same two neurons of length 2. */
 #include <math.h>
 #include <string.h>
@@ -133,29 +133,11 @@ static void moves_must_name_neurons_of_this_rank_in_order(void **state)
     assert_int_equal(ws_index_update(*state, &(ws_moves){0}), WS_OK);
 }
 
-static void the_choice_follows_activation_samples_sparsity_and_memory(void **state)
+static void memory_is_planned_for_kinds_that_there_are(void **state)
 {
-    ws_index_plan p = {.n = 65536, .d = 784, .registered = 64, .batch = 64, .active = 0.001};
-    char reason[200];
+    ws_index_plan p = {.n = 65536, .d = 784, .registered = 10000, .batch = 64, .active = 0.001};
 
     (void)state;
-    p.spread = 1;
-    p.threshold = 2.5;
-    p.memory = 8e9;
-    assert_string_equal(ws_index_choose(&p, reason), "dtree");
-    assert_non_null(strstr(reason, "64 samples"));
-    p.d = 2; /* a scan costs next to nothing */
-    assert_string_equal(ws_index_choose(&p, reason), "certified");
-    p.d = 784;
-    p.registered = 10000;
-    assert_string_equal(ws_index_choose(&p, reason), "certified");
-    p.memory = 1e3;
-    assert_string_equal(ws_index_choose(&p, reason), "scan");
-    p.memory = 8e9;
-    p.threshold = 0.5;
-    assert_string_equal(ws_index_choose(&p, reason), "scan");
-    p.smooth = 1;
-    assert_string_equal(ws_index_choose(&p, reason), "all");
     assert_true(ws_index_bytes("magic", &p) == -1);
     assert_true(ws_index_bytes("dtree", &p) > 4.0 * 4 / 3 * 65536 * 10000);
 }
@@ -168,7 +150,7 @@ static const struct CMUnitTest tests[] = {
     FRESH(questions_that_make_no_sense_are_refused),
     FRESH(an_answer_is_in_neuron_order_and_an_empty_one_has_a_shape),
     FRESH(moves_must_name_neurons_of_this_rank_in_order),
-    cmocka_unit_test(the_choice_follows_activation_samples_sparsity_and_memory),
+    cmocka_unit_test(memory_is_planned_for_kinds_that_there_are),
 };
 
 WS_TEST_MAIN(tests)

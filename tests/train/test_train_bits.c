@@ -145,6 +145,20 @@ static void more_ranks_than_pairs_of_neurons_work(void **state)
     assert_int_equal(run_on(world.size, words, "all.h5"), run_on(1, words, "one.h5"));
 }
 
+/* A run that would be long, so that the kinds are tried, and ends after an epoch. */
+static void an_index_chosen_by_time_gives_the_same_bits(void **state)
+{
+    const char *words = "data=classes.h5 width=301 shift=0.8 batch=8 rate=0.5 target-loss=100 ";
+    char run[300];
+    uint64_t want;
+
+    (void)state;
+    snprintf(run, sizeof run, "%s steps=1000000000 index=scan", words);
+    want = run_on(1, run, "one.h5");
+    snprintf(run, sizeof run, "%s steps=1000000000", words);
+    assert_int_equal(run_on(world.size, run, "all.h5"), want);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test_setup(any_ranks_and_index_give_the_same_bits, setup),
     cmocka_unit_test(so_they_do_with_trained_biases_and_outputs),
@@ -154,6 +168,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(so_does_gauss_newton),
     cmocka_unit_test(the_automatic_rate_has_the_same_bits),
     cmocka_unit_test(vector_units_give_the_same_bits),
+    cmocka_unit_test(an_index_chosen_by_time_gives_the_same_bits),
     cmocka_unit_test(a_seed_decides_a_run),
     cmocka_unit_test(more_ranks_than_pairs_of_neurons_work),
 };

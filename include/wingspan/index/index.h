@@ -162,12 +162,38 @@ void ws_index_destroy(ws_index **ix);
 
 void ws_hits_free(ws_hits *h);
 
+/* ---- is an answer right? ---- */
+
+typedef struct ws_difference {
+    int64_t pairs;   /* that fire in truth */
+    int64_t missed;  /* fire, but are not in the answer */
+    int64_t extra;   /* are in the answer, but do not fire */
+    int64_t changed; /* fire and are in the answer, with other bits of z */
+    int64_t row;     /* local neuron and position of the first difference; -1 if there is none */
+    int32_t pos;
+} ws_difference;
+
+/** Compare an answer with the right one, as scan gives it.  Not collective. */
+void ws_hits_compare(const ws_hits *got, const ws_hits *want, ws_difference *d);
+
+/** Check the answer to a query for the samples at positions pos[0..k), ascending, by the
+ *  definition: ws_dot of every row here.  The index itself is not touched.
+ *
+ *  Not collective.
+ *  @return local: WS_ERR_NOMEM
+ *
+ *  Cost: k n d multiply-adds, one pass over the rows.
+ */
+ws_err ws_index_verify(const ws_index *ix, const ws_query *q, const ws_hits *hits,
+                       const int32_t *pos, int64_t k, ws_difference *d);
+
 /* ---- choosing and planning ---- */
 
 typedef struct ws_index_plan {
     int64_t n, d;       /* neurons on the largest shard, row length */
     int64_t registered; /* samples */
     int64_t batch;      /* samples a query */
+    int64_t steps;      /* of the whole run; 0: not known */
     double active;      /* expected fraction fired: Q(shift) */
     double spread;      /* standard deviation of z at the start */
     double threshold;
@@ -176,9 +202,41 @@ typedef struct ws_index_plan {
     ws_index_options opt;
 } ws_index_plan;
 
-/** Choose the kind for "auto".  Not collective: a pure function of the plan.
+/* A kind that "auto" could be. */
+typedef struct ws_candidate {
+    const char *kind;
+    double cost;  /* estimated nanoseconds a neuron and step */
+    double bytes; /* on the largest shard */
+} ws_candidate;
+
+enum { WS_INDEX_CANDIDATES = 16 };
+
+/** Kinds for registered samples that fit in memory, the cheapest first.  Not collective: a pure
+ *  function of the plan.  @return how many; scan is always among them */
+int ws_index_candidates(const ws_index_plan *p, ws_candidate list[WS_INDEX_CANDIDATES]);
+
+/** Choose the kind for "auto" by the estimates.  Not collective: a pure function of the plan.
  *  @param reason [out] one line for the user, at most 200 characters */
 const char *ws_index_choose(const ws_index_plan *p, char reason[200]);
+
+/** Choose the kind for queries at any x (prediction).  Not collective: a pure function of the
+ *  plan, among the kinds that there are. */
+const char *ws_index_choose_any(const ws_index_plan *p, char reason[200]);
+
+/** Choose by time, where the estimates are close and the run is long enough to gain by it.
+ *
+ *  Collective over comm; the plan must be the same on every rank.
+ *  Builds each close candidate on a copy of a few thousand rows, asks and tells it a few times, and
+ *  adds the times over the ranks.  Nothing of the run changes, and no bit depends on the choice.
+ *
+ *  @param kind   [in,out] the choice by the estimates; the faster kind, the same on every rank
+ *  @param reason [in,out] unchanged if nothing was tried
+ *  @return agreed: as ws_index_build; no memory for a trial is no error: the estimates then stand
+ *
+ *  Cost: about a second.
+ */
+ws_err ws_index_trial(const ws_comm *comm, const ws_shard *shard, const ws_samples *registered,
+                      const ws_index_plan *p, const char **kind, char reason[200]);
 
 /** Bytes a kind will hold for a plan, at the start; -1 for an unknown kind.  Not collective. */
 double ws_index_bytes(const char *kind, const ws_index_plan *p);

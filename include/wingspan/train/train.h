@@ -30,6 +30,7 @@ typedef struct ws_train_options {
     char index[WS_OPT_TEXT];
     double slack; /* NaN: auto */
     int64_t lsh_tables, lsh_bits, lsh_every;
+    int64_t verify_index; /* queries an epoch */
     int64_t seed;
     char checkpoint[WS_OPT_TEXT], checkpoint_every[WS_OPT_TEXT], resume[WS_OPT_TEXT];
     double checkpoint_dense; /* bytes */
@@ -46,6 +47,7 @@ typedef struct ws_train_result {
     int64_t step, epoch;
     double loss, accuracy, test_accuracy; /* NaN where it has no meaning */
     double test_rmse;                     /* float targets, in the user's units; NaN otherwise */
+    int64_t verified, missed;             /* with verify_index: queries checked, pairs missed */
     double seconds;
     int stopped; /* a signal ended it, after a checkpoint if one was asked for */
 } ws_train_result;

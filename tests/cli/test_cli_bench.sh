@@ -1,0 +1,60 @@
+# The benches: every exact kind is compared with scan, counts are the same on any number of ranks, the
+# exponents are those of the method, and the JSON has the keys that programs read.
+set -u
+failed=0
+say() { echo "FAIL: $*"; failed=1; }
+
+# the value of the first "key" in a file of JSON
+value() { sed "s/.*\"exponents\":{//; s/.*\"$1\":\([^,}]*\).*/\1/" "$2"; }
+# within LOW HIGH of what value() finds
+between() { awk -v v="$(value "$1" "$2")" -v a="$3" -v b="$4" 'BEGIN { exit !(v >= a && v <= b) }' ||
+  say "$2: exponent of $1 is $(value "$1" "$2"), not in $3..$4"; }
+
+# every kind there is, as the program itself names them
+kinds=$("$WINGSPAN" bench index --kind none 2>&1 | sed 's/.*choose //; s/, /,/g')
+case $kinds in *scan*dtree*certified*) ;; *) say "the kinds are not named: $kinds" ;; esac
+
+for n in 1 3; do
+  $MPIRUN -n $n "$WINGSPAN" bench index --kind "$kinds" --width 2^9..2^11 --dim 10 --samples 30 --batch 7 --json \
+    >all.$n.json || say "bench index on $n ranks fails"
+  grep -q '"same":false' all.$n.json && ! grep -q '"exact":false' all.$n.json && say "not the same as scan on $n ranks"
+done
+for key in width active work build_seconds query_seconds update_seconds bytes same candidates leaf_writes relisted; do
+  grep -q "\"rows\":\[{[^]]*\"$key\":" all.1.json || say "rows have no $key"
+done
+for key in active work query_seconds; do
+  grep -q "\"exponents\":{[^}]*\"$key\":" all.1.json || say "exponents have no $key"
+done
+[ "$(grep -o '"active":[0-9.]*' all.1.json)" = "$(grep -o '"active":[0-9.]*' all.3.json)" ] ||
+  say "what fires depends on the ranks"
+
+# a table a kind, with its verdict against scan
+$MPIRUN -n 2 "$WINGSPAN" bench index --kind dtree,scan --width 2^8..2^9 --dim 6 --samples 9 --batch 1 --updates 40 \
+  >table.txt || say "bench index prints no table"
+[ "$(grep -c 'same as scan, to the bit of z.*yes' table.txt)" = 2 ] || say "the table does not say same"
+grep -q '^dtree beats scan from width\|^dtree does not beat scan' table.txt || say "no verdict against scan"
+[ "$(grep -c '^exponent' table.txt)" = 4 ] || say "no exponents"
+
+# m^0.76 neurons fire; a scan does m products; a tree far fewer
+"$WINGSPAN" bench index --kind dtree --width 2^10..2^15 --dim 16 --samples 16 --json >dtree.json || say "dtree fails"
+between active dtree.json 0.70 0.82
+between work dtree.json 0.70 0.87
+"$WINGSPAN" bench index --kind scan --width 2^10..2^13 --dim 16 --samples 16 --json >scan.json || say "scan fails"
+between work scan.json 0.97 1.02
+
+# full training steps
+for k in dtree certified; do
+  "$WINGSPAN" bench work --kind $k --width 2^12..2^16 --json >work.json || say "bench work with $k fails"
+  between work work.json 0.70 0.90
+done
+$MPIRUN -n 2 "$WINGSPAN" bench work --kind scan,dtree --width 2^12..2^14 --steps 3 >work.txt || say "bench work fails"
+grep -q 'union %' work.txt || say "bench work says no union"
+[ "$(ls wingspan-bench-* 2>/dev/null)" = "" ] || say "bench work leaves files"
+
+if command -v gnuplot >/dev/null; then
+  "$WINGSPAN" plot all.1.json scan.json --out bench.png >/dev/null || say "plot fails"
+  head -c 4 bench.png | grep -q PNG || say "bench.png is no picture"
+  "$WINGSPAN" plot work.json --out work.svg >/dev/null || say "plot of bench work fails"
+  grep -q 'dtree\|certified' work.svg || say "work.svg names no kind"
+fi
+exit $failed

@@ -7,7 +7,7 @@
 #define F(x) offsetof(ws_bench_options, x)
 
 static const ws_opt rows[] = {
-    {"kind", WS_OPT_STR, F(kind), "scan", "scan|dtree|certified", "bench index", "which index", 0},
+    {"kind", WS_OPT_STR, F(kind), "scan", "scan|dtree|halfspace|certified", "bench index", "which index", 0},
     {"width", WS_OPT_STR, F(width), "65536", "", "bench index",
      "neurons over all ranks, or a range in powers of two as in 2^12..2^16", 0},
     {"dim", WS_OPT_INT, F(dim), "784", "[1,1000000]", "bench index", "length of a sample", 0},

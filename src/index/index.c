@@ -5,8 +5,8 @@
 
 #include "index_impl.h"
 
-static const ws_index_ops *const kinds[] = {&ws_index_scan, &ws_index_dtree, &ws_index_certified,
-                                            &ws_index_all};
+static const ws_index_ops *const kinds[] = {&ws_index_scan, &ws_index_dtree, &ws_index_halfspace,
+                                            &ws_index_certified, &ws_index_all};
 
 enum { KINDS = sizeof kinds / sizeof *kinds };
 
@@ -28,9 +28,10 @@ ws_err ws_index_create(const ws_comm *comm, const char *kind, const ws_index_opt
 
     *out = NULL;
     if (k < 0)
-        err = ws_fail(WS_ERR_USAGE,
-                      "there is no index '%s': choose scan, dtree, certified, all or auto",
-                      kind ? kind : "");
+        err =
+            ws_fail(WS_ERR_USAGE,
+                    "there is no index '%s': choose scan, dtree, halfspace, certified, all or auto",
+                    kind ? kind : "");
     else
         err = ws_alloc(&ix, 1, kinds[k]->size, "index");
     if ((err = ws_agree(comm, err)) || (err = ws_same(comm, "the kind of index", k))) {
@@ -222,7 +223,7 @@ double ws_index_bytes(const char *kind, const ws_index_plan *p)
 
 const char *const *ws_index_kinds(void)
 {
-    static const char *const names[] = {"scan", "dtree", "certified", "all", NULL};
+    static const char *const names[] = {"scan", "dtree", "halfspace", "certified", "all", NULL};
 
     return names;
 }

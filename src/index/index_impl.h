@@ -32,7 +32,8 @@ struct ws_index {
     uint32_t *stamp, stamped;     /* [samples.n] query that last named a sample; queries so far */
 };
 
-extern const ws_index_ops ws_index_scan, ws_index_dtree, ws_index_certified, ws_index_all;
+extern const ws_index_ops ws_index_scan, ws_index_dtree, ws_index_halfspace, ws_index_certified,
+    ws_index_all;
 
 /* ---- scan's code, for scan itself and for queries that a kind does not answer (scan.c) ---- */
 
@@ -63,6 +64,9 @@ static inline const ws_samples *ws_query_samples(const ws_index *ix, const ws_qu
 
 /** Open row `row` (greater than the rows before).  Not collective. */
 ws_err ws_hits_row(ws_hits *h, int64_t row);
+
+/** Room for k more rows, for those who write row and first themselves.  Not collective. */
+ws_err ws_hits_reserve_rows(ws_hits *h, int64_t k);
 
 /** Room for k more pairs; then write pos, z, note at h->n and count h->n up.  Not collective. */
 ws_err ws_hits_reserve(ws_hits *h, int64_t k);

@@ -61,7 +61,7 @@ const ws_opt ws_train_table[] = {
      "stop when the loss of an epoch is at most this; auto: never", 1},
     {"seed", WS_OPT_INT, F(seed), "1", "[0,2^62]", "Training", "of all random numbers", 0},
 
-    {"index", WS_OPT_STR, F(index), "auto", "auto|scan|dtree|certified", "Index",
+    {"index", WS_OPT_STR, F(index), "auto", "auto|scan|dtree|halfspace|certified", "Index",
      "how fired neurons are found; all kinds are exact and give the same run", 1},
     {"slack", WS_OPT_REAL, F(slack), "auto", "auto|(0,100]", "Index",
      "certified: how far a neuron may move before it is listed again; auto: 0.8", 1},

@@ -31,7 +31,7 @@ static int shape(int64_t n, int64_t *nodes)
 {
     int levels = 0;
 
-    for (nodes[levels++] = up(n, WS_LEAF); nodes[levels - 1] > WS_FAN; levels++)
+    for (nodes[levels++] = up(n, WS_LEAF); nodes[levels - 1] > 1; levels++)
         nodes[levels] = up(nodes[levels - 1], WS_FAN);
     return levels;
 }
@@ -131,7 +131,7 @@ static ws_err build(ws_index *ix)
         for (int64_t i = h->level[l].n; i < up(h->level[l].n, WS_FAN) * WS_FAN; i++)
             ws_halfspace_clear(h, l, i);
     set_scale(h);
-    for (int64_t i = 0; i < h->level[h->levels - 1].n; i++) ws_halfspace_sort(h, h->levels - 1, i);
+    ws_halfspace_sort(h, h->levels - 1, 0);
     ix->counts.bytes = held(h);
     return WS_OK;
 }

@@ -18,7 +18,7 @@
 
 enum { WS_LEAF = 32, WS_FAN = 8, WS_LEVELS = 12 };
 
-/* Nodes of one level; level 0 are the leaves, the last has at most eight. */
+/* Nodes of one level; level 0 are the leaves, the last is the root. */
 typedef struct ws_level {
     int64_t n, span; /* nodes; leaves below each */
     float *box;      /* [(n + 7) / 8][d + 1][low: 8 | high: 8] */

@@ -6,10 +6,10 @@
 
 #include "index_impl.h"
 
-/* Rows: room for one more row and for the closing entry of first. */
-static ws_err grow_rows(ws_hits *h)
+ws_err ws_hits_reserve_rows(ws_hits *h, int64_t k)
 {
-    int64_t need = h->rows + 2, row = h->row_capacity, first = h->row_capacity;
+    int64_t need = h->rows + k + 1; /* first has a closing entry */
+    int64_t row = h->row_capacity, first = h->row_capacity;
     ws_err err;
 
     if (need <= h->row_capacity) return WS_OK;
@@ -24,7 +24,7 @@ static ws_err grow_rows(ws_hits *h)
 
 ws_err ws_hits_row(ws_hits *h, int64_t row)
 {
-    ws_err err = grow_rows(h);
+    ws_err err = ws_hits_reserve_rows(h, 1);
 
     if (err) return err;
     h->row[h->rows] = row;

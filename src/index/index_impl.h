@@ -38,6 +38,7 @@ struct ws_index {
 #define WS_INDEX_KINDS(X)                                                                          \
     X(scan)                                                                                        \
     X(dtree)                                                                                       \
+    X(halfspace)                                                                                   \
     X(wtree)                                                                                       \
     X(certified)                                                                                   \
     X(quantized)                                                                                   \
@@ -85,6 +86,9 @@ static inline const ws_samples *ws_query_samples(const ws_index *ix, const ws_qu
 
 /** Open row `row` (greater than the rows before).  Not collective. */
 ws_err ws_hits_row(ws_hits *h, int64_t row);
+
+/** Room for k more rows, for those who write row and first themselves.  Not collective. */
+ws_err ws_hits_reserve_rows(ws_hits *h, int64_t k);
 
 /** Room for k more pairs; then write pos, z, note at h->n and count h->n up.  Not collective. */
 ws_err ws_hits_reserve(ws_hits *h, int64_t k);

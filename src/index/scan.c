@@ -3,7 +3,8 @@
  *
  * Rows go in blocks.  sgemm proposes the pairs that float32 cannot exclude, given the norms of
  * row and sample; ws_dot computes those and decides.  For a few samples the products are made
- * by ws_dot at once: packing rows for sgemm would cost more. */
+ * exactly at once, for packing rows for sgemm would cost more: short rows are turned into columns
+ * and multiplied eight at a time (rows.h), long ones go through ws_dot. */
 #include <math.h>
 
 #include "wingspan/core/alloc.h"
@@ -11,8 +12,9 @@
 
 #include "index_impl.h"
 #include "propose.h"
+#include "rows.h"
 
-enum { BLOCK = 4096, DIRECT = 4 };
+enum { BLOCK = 4096, DIRECT = 4, SHORT = 16, PART = 256 };
 
 typedef struct scan {
     ws_index base;
@@ -23,6 +25,13 @@ struct ws_scan_work {
     ws_pairs pairs;
     int64_t row[BLOCK];
     float cut[BLOCK];
+    float column[(SHORT + 1) * PART]; /* a part of the shard, by columns; its biases */
+    struct {
+        double x[SHORT];
+        uint32_t row[PART + 8];
+        double z[PART + 8]; /* hits of a part: rows and values */
+        int64_t n;
+    } few[DIRECT];
     int64_t *id; /* [samples of the query] candidates of a row */
     double *z;
     int64_t id_capacity, z_capacity;
@@ -96,6 +105,81 @@ ws_err ws_scan_decide(ws_index *ix, const ws_query *q, int64_t r, const int32_t 
     return WS_OK;
 }
 
+/* Short rows and a few dense samples: part by part, the hits of each sample in order of the rows. */
+static void scan_part(ws_index *ix, const ws_rows_ops *o, const ws_query *q, int64_t from,
+                      int64_t n)
+{
+    struct ws_scan_work *s = ix->scan;
+    int64_t d = ix->shard.d, off[SHORT], whole = (n + 7) / 8 * 8;
+    const float *b = ix->shard.b + from;
+    uint32_t id[PART];
+    double z[PART];
+
+    for (int64_t j = 0; j < d; j++) off[j] = j * PART;
+    for (int64_t i = 0; i < whole; i++) id[i] = (uint32_t)i;
+    o->turn(ix->shard.w + from * d, d, n, s->column, PART);
+    if (whole > n) { /* the last rows of the shard: up to eight with rows that never fire */
+        float *last = s->column + SHORT * PART;
+
+        for (int64_t i = 0; i < whole; i++) last[i] = i < n ? b[i] : -INFINITY;
+        for (int64_t j = 0; j < d; j++)
+            for (int64_t i = n; i < whole; i++) s->column[off[j] + i] = 0;
+        b = last;
+    }
+    for (int64_t k = 0; k < q->n; k++) {
+        o->dots(s->column, off, b, s->few[k].x, d, whole, z);
+        s->few[k].n = o->keep(id, z, whole, q->threshold, s->few[k].row, s->few[k].z);
+    }
+}
+
+/* Hits of a part into one answer: the smallest row of all samples first. */
+static ws_err merge_part(struct ws_scan_work *s, const ws_query *q, int64_t from, ws_hits *out)
+{
+    int64_t at[DIRECT] = {0}, most = 0;
+    ws_err err;
+
+    for (int64_t k = 0; k < q->n; k++) most += s->few[k].n;
+    if (most == 0) return WS_OK;
+    if ((err = ws_hits_reserve_rows(out, most)) || (err = ws_hits_reserve(out, most))) return err;
+    for (;;) {
+        uint32_t row = UINT32_MAX;
+
+        for (int64_t k = 0; k < q->n; k++)
+            if (at[k] < s->few[k].n && s->few[k].row[at[k]] < row) row = s->few[k].row[at[k]];
+        if (row == UINT32_MAX) break;
+        out->row[out->rows] = from + row;
+        out->first[out->rows++] = out->n;
+        for (int64_t k = 0; k < q->n; k++) {
+            if (at[k] >= s->few[k].n || s->few[k].row[at[k]] != row) continue;
+            out->pos[out->n] = (int32_t)k;
+            out->z[out->n] = s->few[k].z[at[k]++];
+            out->note[out->n++] = 0;
+        }
+    }
+    out->first[out->rows] = out->n;
+    return WS_OK;
+}
+
+static ws_err scan_few(ws_index *ix, const ws_query *q, ws_hits *hits)
+{
+    const ws_rows_ops *o = ws_rows();
+    const int64_t *ids;
+    const ws_samples *x = ws_query_samples(ix, q, &ids);
+    int64_t n = ix->shard.n, d = ix->shard.d;
+    ws_err err = WS_OK;
+
+    for (int64_t k = 0; k < q->n; k++)
+        for (int64_t j = 0; j < d; j++)
+            ix->scan->few[k].x[j] = (double)x->x[(ids ? ids[k] : k) * d + j];
+    for (int64_t from = 0; from < n && !err; from += PART) {
+        scan_part(ix, o, q, from, n - from < PART ? n - from : PART);
+        err = merge_part(ix->scan, q, from, hits);
+    }
+    ix->counts.candidates += n * q->n;
+    ix->counts.inner_products += n * q->n;
+    return err;
+}
+
 /* Rows from .. of the shard that take part, at most BLOCK; *next is where to go on. */
 static int64_t list_rows(const ws_index *ix, const ws_query *q, int64_t from, int64_t *row,
                          int64_t *next)
@@ -143,6 +227,8 @@ ws_err ws_scan_query(ws_index *ix, const double *norm, const ws_query *q, ws_hit
     const ws_samples *x = ws_query_samples(ix, q, &ids);
     ws_err err = ws_scan_prepare(ix, q->n);
 
+    if (!err && q->n <= DIRECT && ix->shard.d <= SHORT && x->x && !q->mask)
+        return scan_few(ix, q, hits);
     if (!err && q->n > DIRECT) err = ws_propose_samples(ix->proposer, x, ids, q->n);
     for (int64_t from = 0; from < ix->shard.n && !err;) {
         int64_t n = list_rows(ix, q, from, ix->scan->row, &from);

@@ -67,8 +67,8 @@ const ws_opt ws_train_table[] = {
      "stop when the loss of an epoch is at most this; auto: never", 1},
     {"seed", WS_OPT_INT, F(seed), "1", "[0,2^62]", "Training", "of all random numbers", 0},
 
-    {"index", WS_OPT_STR, F(index), "auto", "auto|scan|dtree|wtree|certified|quantized|lsh",
-     "Index",
+    {"index", WS_OPT_STR, F(index), "auto",
+     "auto|scan|dtree|wtree|halfspace|certified|quantized|lsh", "Index",
      "how fired neurons are found; all kinds are exact and give the same run, but lsh, which is"
      " approximate: it misses neurons, in tests too, and reports its recall",
      1},

@@ -28,7 +28,8 @@ static int setup(void **state)
 /* One optimiser and every index, on all ranks, against scan on one rank. */
 static void compare_one(const char *optimiser, const char *more)
 {
-    static const char *const kinds[] = {"scan", "dtree", "wtree", "certified", "quantized"};
+    static const char *const kinds[] = {"scan",      "dtree",     "wtree",
+                                        "halfspace", "certified", "quantized"};
     char words[500];
     uint64_t want;
 

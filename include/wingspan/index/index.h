@@ -13,6 +13,7 @@
  *   scan        yes    any x               blocked GEMM proposes, ws_dot decides
  *   dtree       yes    registered sample   a max-tree over the neurons for each sample
  *   wtree       yes    registered sample   a max-tree over the samples for each neuron
+ *   halfspace   yes    any x               a tree of boxes over the rows: for d up to about 8
  *   certified   yes    registered, near    lists with a slack, valid while a neuron has not moved further
  *   lsh         NO     any x               approximate: hash tables of random signs; may miss neurons
  *   all         yes    any x               every neuron: smooth activations, any threshold
@@ -77,12 +78,15 @@ typedef struct ws_moves {
     const float *note;    /* [first[k]] as ws_hits gave it, or NULL */
 } ws_moves;
 
-/* What the index has done since it was built.  Counters are exact. */
+/* What the index has done since it was built.  Counters are exact.  The work of finding out who
+ * fires is inner_products + node_visits; a pair that is known to fire without a product (halfspace:
+ * a whole node lies beyond the threshold) still needs its z, which is a candidate but no
+ * inner_product: it is the output's cost. */
 typedef struct ws_index_counts {
-    int64_t inner_products; /* length-d products computed, proposals included */
-    int64_t node_visits;    /* tree nodes looked at */
+    int64_t inner_products; /* length-d products computed in order to decide, proposals included */
+    int64_t node_visits;    /* tree nodes looked at, or made anew */
     int64_t leaf_writes;    /* tree leaves or list entries written */
-    int64_t candidates;     /* pairs handed to ws_dot for decision */
+    int64_t candidates;     /* pairs whose exact z was computed */
     int64_t relisted;       /* neurons listed or hashed again */
     int64_t checked;        /* approximate kinds: fired pairs of queries that were also scanned */
     int64_t found; /* and how many of these the index had found: recall is found / checked */
@@ -103,7 +107,7 @@ typedef struct ws_index_options {
  *  Collective over comm; kind must be the same on every rank.
  *
  *  @param comm   borrowed; must outlive the index
- *  @param kind   "scan", "dtree", "wtree", "certified", "lsh" or "all" ("auto" is resolved by ws_index_choose)
+ *  @param kind   one of ws_index_kinds() ("auto" is resolved by ws_index_choose)
  *  @param opt    copied; NULL for defaults
  *  @param out    [out] owned by the caller; NULL on error
  *  @return agreed: WS_ERR_USAGE unknown kind, WS_ERR_MISMATCH, WS_ERR_NOMEM
@@ -121,7 +125,8 @@ ws_err ws_index_create(const ws_comm *comm, const char *kind, const ws_index_opt
  *  @return agreed: WS_ERR_SHAPE, WS_ERR_MISMATCH, WS_ERR_NOMEM; on error the index is empty
  *          on every rank and may be built again
  *
- *  Cost: scan none; dtree and certified one GEMM, n x registered x d.
+ *  Cost: scan none; dtree and certified one GEMM, n x registered x d;
+ *  halfspace n (d + log n).
  */
 ws_err ws_index_build(ws_index *ix, const ws_shard *shard, const ws_samples *registered,
                       double threshold);

@@ -63,38 +63,47 @@ AVX512 static double dot(const float *w, const float *x, int64_t d)
     return sum(a);
 }
 
-AVX512 static void dot4(const float *w, const float *const x[4], int64_t d, double z[4])
+/* n is a constant where this is inlined, so that all lanes stay in registers: one sum alone would
+ * wait for its own last addition at every step. */
+AVX512 static inline __attribute__((always_inline)) void few(const float *w, const float *const *x,
+                                                             const int n, int64_t d, double *z)
 {
-    lanes a = {_mm512_setzero_pd(), _mm512_setzero_pd()}, b = a, c = a, e = a;
-    const float *x0 = x[0], *x1 = x[1], *x2 = x[2], *x3 = x[3];
+    lanes a[4];
     int64_t j = 0;
 
+#pragma GCC unroll 4
+    for (int k = 0; k < n; k++) a[k].lo = a[k].hi = _mm512_setzero_pd();
     for (; j + 16 <= d; j += 16) {
         __m512 v = _mm512_loadu_ps(w + j);
         __m512d vl = low(v), vh = high(v);
-        __m512 y0 = _mm512_loadu_ps(x0 + j), y1 = _mm512_loadu_ps(x1 + j);
-        __m512 y2 = _mm512_loadu_ps(x2 + j), y3 = _mm512_loadu_ps(x3 + j);
-        a.lo = _mm512_fmadd_pd(vl, low(y0), a.lo);
-        a.hi = _mm512_fmadd_pd(vh, high(y0), a.hi);
-        b.lo = _mm512_fmadd_pd(vl, low(y1), b.lo);
-        b.hi = _mm512_fmadd_pd(vh, high(y1), b.hi);
-        c.lo = _mm512_fmadd_pd(vl, low(y2), c.lo);
-        c.hi = _mm512_fmadd_pd(vh, high(y2), c.hi);
-        e.lo = _mm512_fmadd_pd(vl, low(y3), e.lo);
-        e.hi = _mm512_fmadd_pd(vh, high(y3), e.hi);
+
+#pragma GCC unroll 4
+        for (int k = 0; k < n; k++) {
+            __m512 y = _mm512_loadu_ps(x[k] + j);
+
+            a[k].lo = _mm512_fmadd_pd(vl, low(y), a[k].lo);
+            a[k].hi = _mm512_fmadd_pd(vh, high(y), a[k].hi);
+        }
     }
-    if (j < d) {
-        __mmask16 m = rest(d - j);
-        __m512 v = _mm512_maskz_loadu_ps(m, w + j);
-        step(&a, v, _mm512_maskz_loadu_ps(m, x0 + j));
-        step(&b, v, _mm512_maskz_loadu_ps(m, x1 + j));
-        step(&c, v, _mm512_maskz_loadu_ps(m, x2 + j));
-        step(&e, v, _mm512_maskz_loadu_ps(m, x3 + j));
+#pragma GCC unroll 4
+    for (int k = 0; k < n; k++) {
+        if (j < d)
+            step(&a[k], _mm512_maskz_loadu_ps(rest(d - j), w + j),
+                 _mm512_maskz_loadu_ps(rest(d - j), x[k] + j));
+        z[k] = sum(a[k]);
     }
-    z[0] = sum(a);
-    z[1] = sum(b);
-    z[2] = sum(c);
-    z[3] = sum(e);
+}
+
+AVX512 static void dot4(const float *w, const float *const *x, int64_t n, int64_t d, double *z)
+{
+    if (n == 4)
+        few(w, x, 4, d, z);
+    else if (n == 3)
+        few(w, x, 3, d, z);
+    else if (n == 2)
+        few(w, x, 2, d, z);
+    else if (n == 1)
+        few(w, x, 1, d, z);
 }
 
 AVX512 static void axpy(double *acc, double c, const float *x, int64_t d)
@@ -128,7 +137,71 @@ AVX512 static double row_add(float *w, const double *delta, int64_t d)
     return sum(a);
 }
 
-const ws_dot_ops ws_dot_avx512 = {"avx512", available, dot, dot4, axpy, row_add};
+/* Coordinates j .. j + 8 K - 1: the sum of the samples in registers, then added to w. */
+AVX512 static inline __attribute__((always_inline)) void
+combine_block(float *w, const float *coef, const float *x, const int64_t *ids, const int32_t *pos,
+              int64_t n, int64_t d, int64_t j, const int registers, lanes *square)
+{
+    __m512d v[8];
+
+#pragma GCC unroll 8
+    for (int k = 0; k < registers; k++) v[k] = _mm512_setzero_pd();
+    for (int64_t p = 0; p < n; p++) {
+        const __m512d c = _mm512_set1_pd((double)coef[p]);
+        const float *y = x + ids[pos[p]] * d + j;
+
+#pragma GCC unroll 8
+        for (int k = 0; k < registers; k++)
+            v[k] = _mm512_fmadd_pd(c, _mm512_cvtps_pd(_mm256_loadu_ps(y + 8 * k)), v[k]);
+    }
+#pragma GCC unroll 8
+    for (int k = 0; k < registers; k++) {
+        __m512d old = _mm512_cvtps_pd(_mm256_loadu_ps(w + j + 8 * k));
+        __m512d *lane = k % 2 ? &square->hi : &square->lo;
+
+        _mm256_storeu_ps(w + j + 8 * k, _mm512_cvtpd_ps(_mm512_add_pd(old, v[k])));
+        *lane = _mm512_add_pd(*lane, _mm512_mul_pd(v[k], v[k]));
+    }
+}
+
+/* The last coordinates, fewer than 16. */
+AVX512 static inline void combine_rest(float *w, const float *coef, const float *x,
+                                       const int64_t *ids, const int32_t *pos, int64_t n, int64_t d,
+                                       int64_t j, lanes *square)
+{
+    __m512d lo = _mm512_setzero_pd(), hi = lo;
+    __mmask16 m = rest(d - j);
+    __m512 old = _mm512_maskz_loadu_ps(m, w + j);
+    __m256 a, b;
+
+    for (int64_t p = 0; p < n; p++) {
+        const __m512d c = _mm512_set1_pd((double)coef[p]);
+        __m512 y = _mm512_maskz_loadu_ps(m, x + ids[pos[p]] * d + j);
+
+        lo = _mm512_fmadd_pd(c, low(y), lo);
+        hi = _mm512_fmadd_pd(c, high(y), hi);
+    }
+    a = _mm512_cvtpd_ps(_mm512_add_pd(low(old), lo));
+    b = _mm512_cvtpd_ps(_mm512_add_pd(high(old), hi));
+    _mm256_mask_storeu_ps(w + j, (__mmask8)m, a);
+    _mm256_mask_storeu_ps(w + j + 8, (__mmask8)(m >> 8), b);
+    square->lo = _mm512_add_pd(square->lo, _mm512_mul_pd(lo, lo));
+    square->hi = _mm512_add_pd(square->hi, _mm512_mul_pd(hi, hi));
+}
+
+AVX512 static double row_combine(float *w, const float *coef, const float *x, const int64_t *ids,
+                                 const int32_t *pos, int64_t n, int64_t d)
+{
+    lanes square = {_mm512_setzero_pd(), _mm512_setzero_pd()};
+    int64_t j = 0;
+
+    for (; j + 64 <= d; j += 64) combine_block(w, coef, x, ids, pos, n, d, j, 8, &square);
+    for (; j + 16 <= d; j += 16) combine_block(w, coef, x, ids, pos, n, d, j, 2, &square);
+    if (j < d) combine_rest(w, coef, x, ids, pos, n, d, j, &square);
+    return sum(square);
+}
+
+const ws_dot_ops ws_dot_avx512 = {"avx512", available, dot, dot4, axpy, row_add, row_combine};
 
 #else
 static int available(void)

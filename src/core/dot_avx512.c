@@ -63,35 +63,55 @@ AVX512 static double dot(const float *w, const float *x, int64_t d)
     return sum(a);
 }
 
+/* Four doubles of a register of lanes: converting half a register at a time is faster than a whole
+ * one on some machines, and no slower on others. */
+AVX512 static inline __m256d wide(const float *p)
+{
+    return _mm256_cvtps_pd(_mm_loadu_ps(p));
+}
+
+/* Lanes 0..3, 4..7, 8..11, 12..15. */
+AVX512 static inline double sum4(const __m256d a[4])
+{
+    __m256d s = _mm256_add_pd(_mm256_add_pd(a[0], a[2]), _mm256_add_pd(a[1], a[3]));
+    __m128d u = _mm_add_pd(_mm256_castpd256_pd128(s), _mm256_extractf128_pd(s, 1));
+
+    return _mm_cvtsd_f64(u) + _mm_cvtsd_f64(_mm_unpackhi_pd(u, u));
+}
+
 /* n is a constant where this is inlined, so that all lanes stay in registers: one sum alone would
  * wait for its own last addition at every step. */
 AVX512 static inline __attribute__((always_inline)) void few(const float *w, const float *const *x,
                                                              const int n, int64_t d, double *z)
 {
-    lanes a[4];
+    __m256d a[4][4];
+    float wt[16] = {0}, xt[4][16] = {{0}};
     int64_t j = 0;
 
-#pragma GCC unroll 4
-    for (int k = 0; k < n; k++) a[k].lo = a[k].hi = _mm512_setzero_pd();
+#pragma GCC unroll 16
+    for (int k = 0; k < 4 * n; k++) a[k / 4][k % 4] = _mm256_setzero_pd();
     for (; j + 16 <= d; j += 16) {
-        __m512 v = _mm512_loadu_ps(w + j);
-        __m512d vl = low(v), vh = high(v);
+#pragma GCC unroll 4
+        for (int q = 0; q < 4; q++) {
+            __m256d v = wide(w + j + 4 * q);
 
 #pragma GCC unroll 4
-        for (int k = 0; k < n; k++) {
-            __m512 y = _mm512_loadu_ps(x[k] + j);
-
-            a[k].lo = _mm512_fmadd_pd(vl, low(y), a[k].lo);
-            a[k].hi = _mm512_fmadd_pd(vh, high(y), a[k].hi);
+            for (int k = 0; k < n; k++)
+                a[k][q] = _mm256_fmadd_pd(v, wide(x[k] + j + 4 * q), a[k][q]);
         }
     }
-#pragma GCC unroll 4
-    for (int k = 0; k < n; k++) {
-        if (j < d)
-            step(&a[k], _mm512_maskz_loadu_ps(rest(d - j), w + j),
-                 _mm512_maskz_loadu_ps(rest(d - j), x[k] + j));
-        z[k] = sum(a[k]);
+    if (j < d) {
+        __mmask16 m = rest(d - j);
+
+        _mm512_storeu_ps(wt, _mm512_maskz_loadu_ps(m, w + j));
+        for (int k = 0; k < n; k++) _mm512_storeu_ps(xt[k], _mm512_maskz_loadu_ps(m, x[k] + j));
+#pragma GCC unroll 16
+        for (int k = 0; k < 4 * n; k++)
+            a[k / 4][k % 4] =
+                _mm256_fmadd_pd(wide(wt + k % 4 * 4), wide(xt[k / 4] + k % 4 * 4), a[k / 4][k % 4]);
     }
+#pragma GCC unroll 4
+    for (int k = 0; k < n; k++) z[k] = sum4(a[k]);
 }
 
 AVX512 static void dot4(const float *w, const float *const *x, int64_t n, int64_t d, double *z)
@@ -137,68 +157,58 @@ AVX512 static double row_add(float *w, const double *delta, int64_t d)
     return sum(a);
 }
 
-/* Coordinates j .. j + 8 K - 1: the sum of the samples in registers, then added to w. */
+/* Coordinates j .. j + 4 K - 1: the sum of the samples in registers, then added to w. */
 AVX512 static inline __attribute__((always_inline)) void
 combine_block(float *w, const float *coef, const float *x, const int64_t *ids, const int32_t *pos,
-              int64_t n, int64_t d, int64_t j, const int registers, lanes *square)
+              int64_t n, int64_t d, int64_t j, const int registers, __m256d square[4])
 {
-    __m512d v[8];
+    __m256d v[12];
 
-#pragma GCC unroll 8
-    for (int k = 0; k < registers; k++) v[k] = _mm512_setzero_pd();
+#pragma GCC unroll 12
+    for (int k = 0; k < registers; k++) v[k] = _mm256_setzero_pd();
     for (int64_t p = 0; p < n; p++) {
-        const __m512d c = _mm512_set1_pd((double)coef[p]);
+        const __m256d c = _mm256_set1_pd((double)coef[p]);
         const float *y = x + ids[pos[p]] * d + j;
 
-#pragma GCC unroll 8
-        for (int k = 0; k < registers; k++)
-            v[k] = _mm512_fmadd_pd(c, _mm512_cvtps_pd(_mm256_loadu_ps(y + 8 * k)), v[k]);
+#pragma GCC unroll 12
+        for (int k = 0; k < registers; k++) v[k] = _mm256_fmadd_pd(c, wide(y + 4 * k), v[k]);
     }
-#pragma GCC unroll 8
+#pragma GCC unroll 12
     for (int k = 0; k < registers; k++) {
-        __m512d old = _mm512_cvtps_pd(_mm256_loadu_ps(w + j + 8 * k));
-        __m512d *lane = k % 2 ? &square->hi : &square->lo;
+        __m256d new = _mm256_add_pd(wide(w + j + 4 * k), v[k]);
 
-        _mm256_storeu_ps(w + j + 8 * k, _mm512_cvtpd_ps(_mm512_add_pd(old, v[k])));
-        *lane = _mm512_add_pd(*lane, _mm512_mul_pd(v[k], v[k]));
+        _mm_storeu_ps(w + j + 4 * k, _mm256_cvtpd_ps(new));
+        square[k % 4] = _mm256_add_pd(square[k % 4], _mm256_mul_pd(v[k], v[k]));
     }
 }
 
-/* The last coordinates, fewer than 16. */
-AVX512 static inline void combine_rest(float *w, const float *coef, const float *x,
-                                       const int64_t *ids, const int32_t *pos, int64_t n, int64_t d,
-                                       int64_t j, lanes *square)
+/* The last coordinates, fewer than 16, through copies that are padded with zeros. */
+AVX512 static void combine_rest(float *w, const float *coef, const float *x, const int64_t *ids,
+                                const int32_t *pos, int64_t n, int64_t d, int64_t j,
+                                __m256d square[4])
 {
-    __m512d lo = _mm512_setzero_pd(), hi = lo;
-    __mmask16 m = rest(d - j);
-    __m512 old = _mm512_maskz_loadu_ps(m, w + j);
-    __m256 a, b;
+    double v[16] = {0};
 
-    for (int64_t p = 0; p < n; p++) {
-        const __m512d c = _mm512_set1_pd((double)coef[p]);
-        __m512 y = _mm512_maskz_loadu_ps(m, x + ids[pos[p]] * d + j);
+    for (int64_t p = 0; p < n; p++) axpy(v, (double)coef[p], x + ids[pos[p]] * d + j, d - j);
+    for (int64_t l = 0; j + l < d; l++) w[j + l] = (float)((double)w[j + l] + v[l]);
+    for (int k = 0; k < 4; k++) {
+        __m256d u = _mm256_loadu_pd(v + 4 * k);
 
-        lo = _mm512_fmadd_pd(c, low(y), lo);
-        hi = _mm512_fmadd_pd(c, high(y), hi);
+        square[k] = _mm256_add_pd(square[k], _mm256_mul_pd(u, u));
     }
-    a = _mm512_cvtpd_ps(_mm512_add_pd(low(old), lo));
-    b = _mm512_cvtpd_ps(_mm512_add_pd(high(old), hi));
-    _mm256_mask_storeu_ps(w + j, (__mmask8)m, a);
-    _mm256_mask_storeu_ps(w + j + 8, (__mmask8)(m >> 8), b);
-    square->lo = _mm512_add_pd(square->lo, _mm512_mul_pd(lo, lo));
-    square->hi = _mm512_add_pd(square->hi, _mm512_mul_pd(hi, hi));
 }
 
 AVX512 static double row_combine(float *w, const float *coef, const float *x, const int64_t *ids,
                                  const int32_t *pos, int64_t n, int64_t d)
 {
-    lanes square = {_mm512_setzero_pd(), _mm512_setzero_pd()};
+    __m256d square[4];
     int64_t j = 0;
 
-    for (; j + 64 <= d; j += 64) combine_block(w, coef, x, ids, pos, n, d, j, 8, &square);
-    for (; j + 16 <= d; j += 16) combine_block(w, coef, x, ids, pos, n, d, j, 2, &square);
-    if (j < d) combine_rest(w, coef, x, ids, pos, n, d, j, &square);
-    return sum(square);
+    for (int k = 0; k < 4; k++) square[k] = _mm256_setzero_pd();
+    for (; j + 48 <= d; j += 48) combine_block(w, coef, x, ids, pos, n, d, j, 12, square);
+    for (; j + 16 <= d; j += 16) combine_block(w, coef, x, ids, pos, n, d, j, 4, square);
+    if (j < d) combine_rest(w, coef, x, ids, pos, n, d, j, square);
+    return sum4(square);
 }
 
 const ws_dot_ops ws_dot_avx512 = {"avx512", available, dot, dot4, axpy, row_add, row_combine};

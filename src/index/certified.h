@@ -86,6 +86,7 @@ typedef struct ws_batch {
 
 typedef struct ws_certified {
     ws_index base;
+    const struct ws_certified_loops *loops; /* of the query or update that runs */
     double slack, max_norm; /* first slack; largest ||x|| of the registered samples */
     ws_row *row;            /* [n] */
     float *t;               /* [n x WS_SKETCH] */

@@ -117,7 +117,6 @@ static double recurrence(const ws_certified *c, const ws_moves *m, int64_t k)
 /* t follows the combination; a step that is none ends the sketch until the next listing. */
 static void follow(const ws_certified *c, const ws_moves *m, int64_t k)
 {
-    const ws_certified_loops *loops = ws_certified_simd();
     ws_row *r = &c->row[m->row[k]];
     float *t = c->t + m->row[k] * WS_SKETCH;
     double size = 0;
@@ -125,7 +124,7 @@ static void follow(const ws_certified *c, const ws_moves *m, int64_t k)
     if (!m->first || !c->sketch.on) r->path = INFINITY;
     if (isinf(r->path)) return;
     for (int64_t p = m->first[k]; p < m->first[k + 1]; p++) {
-        loops->combine(t, m->coef[p], c->sketch.s + m->ids[m->pos[p]] * WS_SKETCH);
+        c->loops->combine(t, m->coef[p], c->sketch.s + m->ids[m->pos[p]] * WS_SKETCH);
         size += fabs((double)m->coef[p]);
     }
     size *= c->max_norm;
@@ -187,6 +186,7 @@ ws_err ws_certified_update(ws_index *ix, const ws_moves *moves)
 {
     ws_certified *c = (ws_certified *)ix;
 
+    c->loops = ws_certified_simd();
     for (int64_t k = 0; k < moves->k; k++) {
         prefetch(c, moves, k + 6);
         move(c, moves, k);

@@ -122,15 +122,13 @@ static void prefetch_run(const ws_segment *s, const ws_query *q, int64_t p)
 static ws_err collect_segment(ws_certified *c, const ws_segment *s, const ws_query *q, int fast,
                               int64_t *n)
 {
-    const ws_certified_loops *loops = ws_certified_simd();
-
     for (int64_t p = 0; p < q->n; p++) {
         int64_t from = s->first[q->ids[p]], to = s->first[q->ids[p] + 1], k;
         ws_err err = candidate_room(c, *n + to - from + 16);
 
         if (err) return err;
         prefetch_run(s, q, p);
-        k = fast ? loops->filter(s, from, to, c->cand_row + *n, c->cand_q + *n)
+        k = fast ? c->loops->filter(s, from, to, c->cand_row + *n, c->cand_q + *n)
                  : filter_slowly(c, s, q->threshold, from, to, c->batch.away[p], c->cand_row + *n,
                                  c->cand_q + *n);
         for (int64_t i = 0; i < k; i++) c->cand_pos[*n + i] = (int32_t)p;
@@ -213,9 +211,8 @@ static int64_t unite(const int32_t *far, int64_t n, int32_t *pos, float *z, int6
 /* Unlisted samples may fire this row: take those that the sketch cannot exclude. */
 static int64_t add_outside(ws_certified *c, int64_t k, float extra, int64_t out, int64_t listed)
 {
-    const ws_certified_loops *loops = ws_certified_simd();
     ws_row *r = &c->row[k];
-    int64_t far = loops->outside(&c->batch, r, c->t + k * WS_SKETCH, extra, c->far);
+    int64_t far = c->loops->outside(&c->batch, r, c->t + k * WS_SKETCH, extra, c->far);
     int64_t all = unite(c->far, far, c->out_pos + out, c->out_z + out, listed);
     double price = (double)c->base.samples.n / products_a_dot;
 
@@ -231,7 +228,6 @@ static int64_t add_outside(ws_certified *c, int64_t k, float extra, int64_t out,
 
 static ws_err screen(ws_certified *c, const ws_query *q, int64_t *rows)
 {
-    const ws_certified_loops *loops = ws_certified_simd();
     int64_t out = 0, from = 0;
 
     *rows = 0;
@@ -250,8 +246,8 @@ static ws_err screen(ws_certified *c, const ws_query *q, int64_t *rows)
                 (err = ws_grow(&c->out_z, &c->capacity[6], most, sizeof *c->out_z, what)))
                 return err;
             if (n > 0)
-                kept = loops->screen(&c->batch, r, c->t + k * WS_SKETCH, extra, c->pos + from,
-                                     c->q + from, n, c->out_pos + out, c->out_z + out);
+                kept = c->loops->screen(&c->batch, r, c->t + k * WS_SKETCH, extra, c->pos + from,
+                                        c->q + from, n, c->out_pos + out, c->out_z + out);
             if (!complete) kept = add_outside(c, k, extra, out, kept);
         }
         if (kept > 0) {
@@ -310,6 +306,7 @@ ws_err ws_certified_query(ws_index *ix, const ws_query *q, ws_hits *hits)
     ws_err err;
 
     if (ix->shard.n == 0) return WS_OK;
+    c->loops = ws_certified_simd();
     if ((err = ws_scan_prepare(ix, q->n)) || (err = prepare_batch(c, q)) ||
         (err = ws_grow(&c->far, &c->capacity[7], q->n + 16, sizeof *c->far, what)) ||
         (err = collect(c, q, &n)) || (err = sort(c, n)) || (err = screen(c, q, &rows)))

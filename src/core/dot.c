@@ -81,13 +81,14 @@ void ws_dot_many(const float *w, const ws_samples *s, const int64_t *ids, int64_
         for (; k < n; k++) z[k] = dot_sparse(w, s, ids ? ids[k] : k);
         return;
     }
-    for (; k + 4 <= n; k += 4) {
-        const float *x[4] = {row_of(s, ids, k), row_of(s, ids, k + 1), row_of(s, ids, k + 2),
-                             row_of(s, ids, k + 3)};
+    for (; k < n; k += 4) {
+        int64_t few = n - k < 4 ? n - k : 4;
+        const float *x[4];
+
+        for (int64_t l = 0; l < few; l++) x[l] = row_of(s, ids, k + l);
         for (int64_t l = k + 4; ids && l < n && l < k + 8; l++) prefetch(row_of(s, ids, l), s->d);
-        o->dot4(w, x, s->d, z + k);
+        o->dot4(w, x, few, s->d, z + k);
     }
-    for (; k < n; k++) z[k] = o->dot(w, row_of(s, ids, k), s->d);
 }
 
 void ws_axpy(double *acc, float c, const float *x, int64_t d)
@@ -103,6 +104,15 @@ void ws_axpy_sample(double *acc, float c, const ws_samples *s, int64_t i)
     }
     for (int64_t k = s->ptr[i]; k < s->ptr[i + 1]; k++)
         acc[s->col[k]] += (double)c * (double)s->val[k];
+}
+
+double ws_row_combine(float *w, const float *coef, const ws_samples *s, const int64_t *ids,
+                      const int32_t *pos, int64_t n, double *scratch)
+{
+    if (s->x && ops()->row_combine) return ops()->row_combine(w, coef, s->x, ids, pos, n, s->d);
+    memset(scratch, 0, (size_t)s->d * sizeof *scratch);
+    for (int64_t p = 0; p < n; p++) ws_axpy_sample(scratch, coef[p], s, ids[pos[p]]);
+    return ops()->row_add(w, scratch, s->d);
 }
 
 double ws_row_add(float *w, const double *delta, int64_t d)

@@ -1,5 +1,7 @@
 /* dot_avx2.c - the lanes of dot.h in four registers of four doubles; see dot_avx512.c for why
  * fusing changes no bit. */
+#include <stddef.h>
+
 #include "dot_impl.h"
 
 #if defined(__x86_64__)
@@ -44,9 +46,9 @@ AVX2 static double dot(const float *w, const float *x, int64_t d)
     return sum(a);
 }
 
-AVX2 static void dot4(const float *w, const float *const x[4], int64_t d, double z[4])
+AVX2 static void dot4(const float *w, const float *const *x, int64_t n, int64_t d, double *z)
 {
-    for (int k = 0; k < 4; k++) z[k] = dot(w, x[k], d);
+    for (int64_t k = 0; k < n; k++) z[k] = dot(w, x[k], d);
 }
 
 AVX2 static void axpy(double *acc, double c, const float *x, int64_t d)
@@ -84,7 +86,7 @@ AVX2 static double row_add(float *w, const double *delta, int64_t d)
     return sum(a);
 }
 
-const ws_dot_ops ws_dot_avx2 = {"avx2", available, dot, dot4, axpy, row_add};
+const ws_dot_ops ws_dot_avx2 = {"avx2", available, dot, dot4, axpy, row_add, NULL};
 
 #else
 static int available(void)

@@ -63,38 +63,67 @@ AVX512 static double dot(const float *w, const float *x, int64_t d)
     return sum(a);
 }
 
-AVX512 static void dot4(const float *w, const float *const x[4], int64_t d, double z[4])
+/* Four doubles of a register of lanes: converting half a register at a time is faster than a whole
+ * one on some machines, and no slower on others. */
+AVX512 static inline __m256d wide(const float *p)
 {
-    lanes a = {_mm512_setzero_pd(), _mm512_setzero_pd()}, b = a, c = a, e = a;
-    const float *x0 = x[0], *x1 = x[1], *x2 = x[2], *x3 = x[3];
+    return _mm256_cvtps_pd(_mm_loadu_ps(p));
+}
+
+/* Lanes 0..3, 4..7, 8..11, 12..15. */
+AVX512 static inline double sum4(const __m256d a[4])
+{
+    __m256d s = _mm256_add_pd(_mm256_add_pd(a[0], a[2]), _mm256_add_pd(a[1], a[3]));
+    __m128d u = _mm_add_pd(_mm256_castpd256_pd128(s), _mm256_extractf128_pd(s, 1));
+
+    return _mm_cvtsd_f64(u) + _mm_cvtsd_f64(_mm_unpackhi_pd(u, u));
+}
+
+/* n is a constant where this is inlined, so that all lanes stay in registers: one sum alone would
+ * wait for its own last addition at every step. */
+AVX512 static inline __attribute__((always_inline)) void few(const float *w, const float *const *x,
+                                                             const int n, int64_t d, double *z)
+{
+    __m256d a[4][4];
+    float wt[16] = {0}, xt[4][16] = {{0}};
     int64_t j = 0;
 
+#pragma GCC unroll 16
+    for (int k = 0; k < 4 * n; k++) a[k / 4][k % 4] = _mm256_setzero_pd();
     for (; j + 16 <= d; j += 16) {
-        __m512 v = _mm512_loadu_ps(w + j);
-        __m512d vl = low(v), vh = high(v);
-        __m512 y0 = _mm512_loadu_ps(x0 + j), y1 = _mm512_loadu_ps(x1 + j);
-        __m512 y2 = _mm512_loadu_ps(x2 + j), y3 = _mm512_loadu_ps(x3 + j);
-        a.lo = _mm512_fmadd_pd(vl, low(y0), a.lo);
-        a.hi = _mm512_fmadd_pd(vh, high(y0), a.hi);
-        b.lo = _mm512_fmadd_pd(vl, low(y1), b.lo);
-        b.hi = _mm512_fmadd_pd(vh, high(y1), b.hi);
-        c.lo = _mm512_fmadd_pd(vl, low(y2), c.lo);
-        c.hi = _mm512_fmadd_pd(vh, high(y2), c.hi);
-        e.lo = _mm512_fmadd_pd(vl, low(y3), e.lo);
-        e.hi = _mm512_fmadd_pd(vh, high(y3), e.hi);
+#pragma GCC unroll 4
+        for (int q = 0; q < 4; q++) {
+            __m256d v = wide(w + j + 4 * q);
+
+#pragma GCC unroll 4
+            for (int k = 0; k < n; k++)
+                a[k][q] = _mm256_fmadd_pd(v, wide(x[k] + j + 4 * q), a[k][q]);
+        }
     }
     if (j < d) {
         __mmask16 m = rest(d - j);
-        __m512 v = _mm512_maskz_loadu_ps(m, w + j);
-        step(&a, v, _mm512_maskz_loadu_ps(m, x0 + j));
-        step(&b, v, _mm512_maskz_loadu_ps(m, x1 + j));
-        step(&c, v, _mm512_maskz_loadu_ps(m, x2 + j));
-        step(&e, v, _mm512_maskz_loadu_ps(m, x3 + j));
+
+        _mm512_storeu_ps(wt, _mm512_maskz_loadu_ps(m, w + j));
+        for (int k = 0; k < n; k++) _mm512_storeu_ps(xt[k], _mm512_maskz_loadu_ps(m, x[k] + j));
+#pragma GCC unroll 16
+        for (int k = 0; k < 4 * n; k++)
+            a[k / 4][k % 4] =
+                _mm256_fmadd_pd(wide(wt + k % 4 * 4), wide(xt[k / 4] + k % 4 * 4), a[k / 4][k % 4]);
     }
-    z[0] = sum(a);
-    z[1] = sum(b);
-    z[2] = sum(c);
-    z[3] = sum(e);
+#pragma GCC unroll 4
+    for (int k = 0; k < n; k++) z[k] = sum4(a[k]);
+}
+
+AVX512 static void dot4(const float *w, const float *const *x, int64_t n, int64_t d, double *z)
+{
+    if (n == 4)
+        few(w, x, 4, d, z);
+    else if (n == 3)
+        few(w, x, 3, d, z);
+    else if (n == 2)
+        few(w, x, 2, d, z);
+    else if (n == 1)
+        few(w, x, 1, d, z);
 }
 
 AVX512 static void axpy(double *acc, double c, const float *x, int64_t d)
@@ -128,7 +157,61 @@ AVX512 static double row_add(float *w, const double *delta, int64_t d)
     return sum(a);
 }
 
-const ws_dot_ops ws_dot_avx512 = {"avx512", available, dot, dot4, axpy, row_add};
+/* Coordinates j .. j + 4 K - 1: the sum of the samples in registers, then added to w. */
+AVX512 static inline __attribute__((always_inline)) void
+combine_block(float *w, const float *coef, const float *x, const int64_t *ids, const int32_t *pos,
+              int64_t n, int64_t d, int64_t j, const int registers, __m256d square[4])
+{
+    __m256d v[12];
+
+#pragma GCC unroll 12
+    for (int k = 0; k < registers; k++) v[k] = _mm256_setzero_pd();
+    for (int64_t p = 0; p < n; p++) {
+        const __m256d c = _mm256_set1_pd((double)coef[p]);
+        const float *y = x + ids[pos[p]] * d + j;
+
+#pragma GCC unroll 12
+        for (int k = 0; k < registers; k++) v[k] = _mm256_fmadd_pd(c, wide(y + 4 * k), v[k]);
+    }
+#pragma GCC unroll 12
+    for (int k = 0; k < registers; k++) {
+        __m256d new = _mm256_add_pd(wide(w + j + 4 * k), v[k]);
+
+        _mm_storeu_ps(w + j + 4 * k, _mm256_cvtpd_ps(new));
+        square[k % 4] = _mm256_add_pd(square[k % 4], _mm256_mul_pd(v[k], v[k]));
+    }
+}
+
+/* The last coordinates, fewer than 16, through copies that are padded with zeros. */
+AVX512 static void combine_rest(float *w, const float *coef, const float *x, const int64_t *ids,
+                                const int32_t *pos, int64_t n, int64_t d, int64_t j,
+                                __m256d square[4])
+{
+    double v[16] = {0};
+
+    for (int64_t p = 0; p < n; p++) axpy(v, (double)coef[p], x + ids[pos[p]] * d + j, d - j);
+    for (int64_t l = 0; j + l < d; l++) w[j + l] = (float)((double)w[j + l] + v[l]);
+    for (int k = 0; k < 4; k++) {
+        __m256d u = _mm256_loadu_pd(v + 4 * k);
+
+        square[k] = _mm256_add_pd(square[k], _mm256_mul_pd(u, u));
+    }
+}
+
+AVX512 static double row_combine(float *w, const float *coef, const float *x, const int64_t *ids,
+                                 const int32_t *pos, int64_t n, int64_t d)
+{
+    __m256d square[4];
+    int64_t j = 0;
+
+    for (int k = 0; k < 4; k++) square[k] = _mm256_setzero_pd();
+    for (; j + 48 <= d; j += 48) combine_block(w, coef, x, ids, pos, n, d, j, 12, square);
+    for (; j + 16 <= d; j += 16) combine_block(w, coef, x, ids, pos, n, d, j, 4, square);
+    if (j < d) combine_rest(w, coef, x, ids, pos, n, d, j, square);
+    return sum4(square);
+}
+
+const ws_dot_ops ws_dot_avx512 = {"avx512", available, dot, dot4, axpy, row_add, row_combine};
 
 #else
 static int available(void)

@@ -8,10 +8,13 @@ typedef struct ws_dot_ops {
     const char *name;
     int (*available)(void);
     double (*dot)(const float *w, const float *x, int64_t d);
-    /* z[k] = <w, x[k]> for four dense vectors */
-    void (*dot4)(const float *w, const float *const x[4], int64_t d, double z[4]);
+    /* z[k] = <w, x[k]> for n <= 4 dense vectors */
+    void (*dot4)(const float *w, const float *const *x, int64_t n, int64_t d, double *z);
     void (*axpy)(double *acc, double c, const float *x, int64_t d);
     double (*row_add)(float *w, const double *delta, int64_t d);
+    /* row_add of the sum of n axpy, in order; NULL: by these, in scratch [d] */
+    double (*row_combine)(float *w, const float *coef, const float *x, const int64_t *ids,
+                          const int32_t *pos, int64_t n, int64_t d);
 } ws_dot_ops;
 
 extern const ws_dot_ops ws_dot_portable, ws_dot_avx2, ws_dot_avx512;

@@ -1,4 +1,6 @@
 /* dot_portable.c - the lanes of dot.h in plain C: the definition of the bits. */
+#include <stddef.h>
+
 #include "dot_impl.h"
 
 static int available(void)
@@ -17,9 +19,9 @@ static double dot(const float *w, const float *x, int64_t d)
     return ws_lane_sum(lane);
 }
 
-static void dot4(const float *w, const float *const x[4], int64_t d, double z[4])
+static void dot4(const float *w, const float *const *x, int64_t n, int64_t d, double *z)
 {
-    for (int k = 0; k < 4; k++) z[k] = dot(w, x[k], d);
+    for (int64_t k = 0; k < n; k++) z[k] = dot(w, x[k], d);
 }
 
 static void axpy(double *acc, double c, const float *x, int64_t d)
@@ -39,4 +41,4 @@ static double row_add(float *w, const double *delta, int64_t d)
     return ws_lane_sum(lane);
 }
 
-const ws_dot_ops ws_dot_portable = {"portable", available, dot, dot4, axpy, row_add};
+const ws_dot_ops ws_dot_portable = {"portable", available, dot, dot4, axpy, row_add, NULL};

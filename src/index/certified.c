@@ -1,19 +1,12 @@
-/* certified.c - the kind: build, query, bytes. What it promises is in certified.h. */
+/* certified.c - the kind: build, bytes, destroy. What it promises is in certified.h. */
 #include "certified.h"
 
-#include <math.h>
 #include <string.h>
 
 #include "wingspan/core/alloc.h"
 #include "wingspan/core/fmath.h"
 
-/* Segments at the start: a listing needs its pairs by row and by sample at the same time, and
- * parts of the whole keep that small. */
-enum { PARTS = 32 };
-
 static const double default_slack = 0.8;
-
-/* ---- build ---- */
 
 static ws_err alloc_rows(ws_certified *c)
 {
@@ -21,222 +14,90 @@ static ws_err alloc_rows(ws_certified *c)
     const char *what = "lists of neurons";
     ws_err err;
 
-    if ((err = ws_alloc(&c->state, n, sizeof *c->state, what)) ||
-        (err = ws_alloc(&c->cut, n, sizeof *c->cut, what)) ||
-        (err = ws_alloc(&c->rho, n, sizeof *c->rho, what)) ||
-        (err = ws_alloc(&c->moved2, n, sizeof *c->moved2, what)) ||
-        (err = ws_alloc(&c->norm, n, sizeof *c->norm, what)) ||
-        (err = ws_alloc(&c->length, n, sizeof *c->length, what)) ||
-        (err = ws_alloc(&c->queued, n, sizeof *c->queued, what)) ||
+    if ((err = ws_alloc(&c->row, n, sizeof *c->row, what)) ||
+        (err = ws_alloc(&c->t, n * WS_SKETCH, sizeof *c->t, what)) ||
         (err = ws_alloc(&c->queue, n, sizeof *c->queue, what)) ||
         (err = ws_alloc(&c->block_cut, n, sizeof *c->block_cut, what)) ||
-        (err = ws_alloc(&c->count, n + 1, sizeof *c->count, what)))
+        (err = ws_alloc(&c->count, n + 1, sizeof *c->count, what)) ||
+        (err = ws_alloc(&c->visit_row, n, sizeof *c->visit_row, what)) ||
+        (err = ws_alloc(&c->visit_first, n + 1, sizeof *c->visit_first, what)))
         return err;
-    c->base.counts.bytes += n * 65;
+    c->base.counts.bytes += n * (int64_t)(sizeof *c->row + WS_SKETCH * sizeof *c->t + 32);
     return ws_proposer_create_bytes(&c->proposer);
+}
+
+/* List everything, a segment at a time. */
+static ws_err list_all(ws_certified *c)
+{
+    int64_t n = c->base.shard.n;
+    ws_err err = WS_OK;
+
+    for (int64_t from = 0; from < n && !err; from += WS_SEGMENT_ROWS) {
+        int64_t k = n - from < WS_SEGMENT_ROWS ? n - from : WS_SEGMENT_ROWS;
+
+        for (int64_t i = 0; i < k; i++) c->queue[i] = from + i;
+        err = ws_certified_list(c, c->queue, k);
+    }
+    return err;
 }
 
 static ws_err build(ws_index *ix)
 {
     ws_certified *c = (ws_certified *)ix;
-    int64_t n = ix->shard.n, part = (n + PARTS - 1) / PARTS;
+    int64_t n = ix->shard.n;
     ws_err err = alloc_rows(c);
 
     if (err || n == 0) return err;
     c->slack = ix->opt.slack > 0 ? ix->opt.slack : default_slack;
     for (int64_t r = 0; r < n; r++) {
-        c->rho[r] = (float)c->slack;
-        c->state[r].segment = -1;
+        c->row[r].rho = (float)c->slack;
+        c->row[r].segment = -1;
     }
     if ((err = ws_propose_samples(c->proposer, &ix->samples, NULL, ix->samples.n))) return err;
     c->max_norm = ws_propose_max_norm(c->proposer);
-    for (int64_t from = 0; from < n && !err; from += part) {
-        int64_t k = n - from < part ? n - from : part;
-        for (int64_t i = 0; i < k; i++) c->queue[i] = from + i;
-        err = ws_certified_list(c, c->queue, k);
-    }
-    /* The room for the pairs of a part is not needed again: later listings are small. */
+    if ((err = ws_sketch_build(&c->sketch, &ix->samples, c->max_norm)) || (err = list_all(c)))
+        return err;
+    if (c->sketch.s)
+        ix->counts.bytes += ix->samples.n * (int64_t)((WS_SKETCH + 1) * sizeof *c->sketch.s);
+    /* The room for the pairs of a segment is not needed again: later listings are small. */
     ws_pairs_free(&c->pairs);
     ws_proposer_destroy(&c->proposer);
-    if (!err && !(err = ws_proposer_create_bytes(&c->proposer)))
-        err = ws_propose_samples(c->proposer, &ix->samples, NULL, ix->samples.n);
-    return err;
+    if ((err = ws_proposer_create_bytes(&c->proposer))) return err;
+    return ws_propose_samples(c->proposer, &ix->samples, NULL, ix->samples.n);
 }
-
-/* ---- query ---- */
-
-static ws_err make_room(ws_certified *c, int64_t n)
-{
-    const char *what = "candidates of an index query";
-    ws_err err;
-
-    if ((err = ws_grow(&c->cand_row, &c->capacity[0], n, sizeof *c->cand_row, what)) ||
-        (err = ws_grow(&c->cand_pos, &c->capacity[1], n, sizeof *c->cand_pos, what)) ||
-        (err = ws_grow(&c->cand_z, &c->capacity[2], n, sizeof *c->cand_z, what)))
-        return err;
-    return WS_OK;
-}
-
-/* Entries of one sample that today's displacement does not exclude; appended without a branch. */
-static int64_t filter(ws_certified *c, const ws_segment *s, int64_t sample, int32_t pos,
-                      double threshold, int64_t n)
-{
-    for (int64_t e = s->first[sample]; e < s->first[sample + 1]; e++) {
-        ws_entry v = s->entry[e];
-        ws_row_state row = c->state[v.row];
-
-        c->cand_row[n] = v.row;
-        c->cand_pos[n] = pos;
-        c->cand_z[n] = v.z;
-        n += !((double)v.z + (double)row.reach <= threshold) & (row.segment == s->id);
-    }
-    return n;
-}
-
-/* Candidates of all samples asked about; *n of them, each row's in ascending position. */
-static ws_err collect(ws_certified *c, const ws_query *q, double threshold, int64_t *n)
-{
-    *n = 0;
-    for (int k = 0; k < c->segments; k++) {
-        const ws_segment *s = &c->segment[k];
-
-        for (int64_t p = 0; p < q->n; p++) {
-            int64_t i = q->ids[p], entries = s->first[i + 1] - s->first[i];
-            ws_err err = make_room(c, *n + entries + 1);
-
-            if (err) return err;
-            *n = filter(c, s, i, (int32_t)p, threshold, *n);
-            c->base.counts.node_visits += entries;
-        }
-    }
-    return WS_OK;
-}
-
-/* Counting sort by row, stable: count[r] is then where row r ends. */
-static ws_err sort(ws_certified *c, int64_t n)
-{
-    int64_t rows = c->base.shard.n, at = 0;
-    ws_err err;
-
-    if ((err = ws_grow(&c->pos, &c->capacity[3], n, sizeof *c->pos, "candidates")) ||
-        (err = ws_grow(&c->z, &c->capacity[4], n, sizeof *c->z, "candidates")))
-        return err;
-    memset(c->count, 0, (size_t)(rows + 1) * sizeof *c->count);
-    for (int64_t i = 0; i < n; i++) c->count[c->cand_row[i]]++;
-    for (int64_t r = 0; r < rows; r++) {
-        int64_t k = c->count[r];
-        c->count[r] = at;
-        at += k;
-    }
-    for (int64_t i = 0; i < n; i++) {
-        int64_t to = c->count[c->cand_row[i]]++;
-        c->pos[to] = c->cand_pos[i];
-        c->z[to] = c->cand_z[i];
-    }
-    return WS_OK;
-}
-
-/* The listed z of what has fired: hits from `from` on are a part of the candidates, in order. */
-static void put_notes(ws_hits *h, int64_t from, const int32_t *pos, const float *z)
-{
-    for (int64_t i = from; i < h->n; i++) {
-        while (*pos != h->pos[i]) {
-            pos++;
-            z++;
-        }
-        h->note[i] = *z;
-    }
-}
-
-/* One row: its candidates, or the whole batch if its list says nothing at this threshold. */
-static ws_err decide(ws_certified *c, const ws_query *q, int64_t r, double threshold, int64_t from,
-                     int64_t to, ws_hits *hits)
-{
-    int64_t before = hits->n;
-    ws_err err;
-
-    if (!((double)c->cut[r] + (double)c->state[r].reach <= threshold)) {
-        err = ws_scan_decide(&c->base, q, r, NULL, q->n, hits);
-        for (int64_t i = before; !err && i < hits->n; i++) hits->note[i] = NAN;
-        return err;
-    }
-    if (to == from) return WS_OK;
-    err = ws_scan_decide(&c->base, q, r, c->pos + from, to - from, hits);
-    if (!err) put_notes(hits, before, c->pos + from, c->z + from);
-    return err;
-}
-
-/* For points near a sample the threshold is lowered by the most that the distance can add. */
-static double lowered(const ws_certified *c, const ws_query *q)
-{
-    double radius = 0, norm = 0, most;
-
-    if (q->kind != WS_QUERY_NEAR) return q->threshold;
-    for (int64_t p = 0; p < q->n; p++) radius = fmax(radius, q->radius[p]);
-    for (int64_t r = 0; r < c->base.shard.n; r++)
-        norm = fmax(norm, c->norm[r] + sqrt(c->moved2[r]));
-    most = radius * norm;
-    return q->threshold - most * (1 + 1e-6) - 1e-12 * (norm * c->max_norm + fabs(q->threshold));
-}
-
-static ws_err query(ws_index *ix, const ws_query *q, ws_hits *hits)
-{
-    ws_certified *c = (ws_certified *)ix;
-    double threshold = lowered(c, q);
-    int64_t n, from = 0;
-    ws_err err;
-
-    if (ix->shard.n == 0) return WS_OK;
-    if ((err = ws_scan_prepare(ix, q->n)) || (err = collect(c, q, threshold, &n)) ||
-        (err = sort(c, n)))
-        return err;
-    for (int64_t r = 0; r < ix->shard.n && !err; r++) {
-        int64_t to = c->count[r];
-        if (!q->mask || q->mask[r]) err = decide(c, q, r, threshold, from, to, hits);
-        from = to;
-    }
-    return err;
-}
-
-/* ---- the rest ---- */
 
 static void destroy(ws_index *ix)
 {
     ws_certified *c = (ws_certified *)ix;
 
-    for (int k = 0; k < c->segments; k++) ws_segment_free(&c->segment[k]);
-    c->segments = 0;
-    c->queue_n = 0;
+    for (int64_t k = 0; k < c->segments; k++) ws_segment_free(&c->segment[k]);
+    ws_free(&c->segment);
+    c->segments = c->segment_capacity = c->queue_n = 0;
     ws_proposer_destroy(&c->proposer);
     ws_pairs_free(&c->pairs);
-    ws_free(&c->state);
-    ws_free(&c->cut);
-    ws_free(&c->rho);
-    ws_free(&c->moved2);
-    ws_free(&c->norm);
-    ws_free(&c->length);
-    ws_free(&c->queued);
+    ws_sketch_free(&c->sketch);
+    ws_certified_query_free(c);
+    ws_free(&c->row);
+    ws_free(&c->t);
     ws_free(&c->queue);
     ws_free(&c->block_cut);
     ws_free(&c->count);
-    ws_free(&c->cand_row);
-    ws_free(&c->cand_pos);
-    ws_free(&c->cand_z);
-    ws_free(&c->pos);
-    ws_free(&c->z);
-    memset(c->capacity, 0, sizeof c->capacity);
+    ws_free(&c->visit_row);
+    ws_free(&c->visit_first);
 }
 
 static double bytes(const ws_index_plan *p)
 {
     double slack = p->opt.slack > 0 ? p->opt.slack : default_slack;
     double share = p->spread > 0 ? ws_gauss_tail((p->threshold - slack) / p->spread) : 1;
-    double entries = (double)p->n * (double)p->registered * fmin(share, 1);
+    double n = (double)p->n, samples = (double)p->registered, list = samples * fmin(share, 1);
+    double parts = ceil(n / WS_SEGMENT_ROWS);
 
-    /* Lists; a part of them twice more, by row and with room to grow, while they are made, which is
-     * also the room that the longer lists of moved neurons will take; and what a row has. */
-    return entries * sizeof(ws_entry) * (1 + 3.0 / PARTS) + 65 * (double)p->n +
-           8.0 * PARTS * (double)p->registered;
+    /* Lists; the pairs of one segment while it is made, which is also the room that the longer
+     * lists of moved neurons will take; what a row, a sample and a segment have. */
+    return n * list * sizeof(uint32_t) + fmin(n, WS_SEGMENT_ROWS) * list * 16 +
+           n * (sizeof(ws_row) + WS_SKETCH * sizeof(float) + 32) +
+           samples * (WS_SKETCH + 1) * sizeof(float) + parts * samples * sizeof(uint32_t);
 }
 
 const ws_index_ops ws_index_certified = {
@@ -245,7 +106,7 @@ const ws_index_ops ws_index_certified = {
     .exact = 1,
     .answers = 1u << WS_QUERY_SAMPLE | 1u << WS_QUERY_NEAR,
     .build = build,
-    .query = query,
+    .query = ws_certified_query,
     .update = ws_certified_update,
     .destroy = destroy,
     .bytes = bytes,

@@ -1,80 +1,167 @@
-/* certified.h - lists with a slack, valid while a neuron has not moved further.
+/* certified.h - lists with a slack, and bounds on how far a neuron has moved since it was listed.
  *
  * When neuron r is listed, its products with all registered samples are proposed in float32:
- * those above cut_r are kept, z with them. Let u_r bound how far the row has moved since,
- * ||w_r now - w_r then||. Then for every sample
+ * those above cut_r are kept, z with them. Let D be what the row has moved by since, u_r >= ||D||.
+ * Two bounds hold for every sample:
  *
- *     z now  <=  z listed + reach_r,   reach_r = u_r max||x|| + bias + rounding,
+ *     z now  <=  z listed + reach_r,                  reach_r = u_r max||x|| + bias + roundings;
+ *     z now  <=  z listed + <t_r, s_i> + residue_r q_i + rest_r,
  *
- * so an entry with z listed + reach_r <= T cannot fire, and if cut_r + reach_r <= T nothing
- * outside the list can. A neuron for which that fails is evaluated on the whole batch until it is
- * listed again, with a larger slack.
+ * where s_i = P x_i are WS_SKETCH coordinates of a sample along the main directions of the data,
+ * q_i >= ||x_i - P's_i||, t_r is the same combination of the s_i as D is of the samples, and
+ * residue_r bounds the rest of D (certified_sketch.c). An entry is a candidate if neither bound
+ * excludes it. What is not listed has z listed <= cut_r: while cut_r + reach_r <= T none of it can
+ * fire; after that the second bound picks, for each sample of a query, whether r must be computed.
+ * A neuron that costs more that way than by listing it again is listed again, with a larger slack.
  *
- * Entries lie by sample, in segments: a segment holds the lists of some neurons; a neuron's valid
- * entries are those of the segment that state[r].segment names. Stale ones go when segments are
- * merged. */
+ * The bounds only choose what ws_dot computes, so they change counters and seconds but no answer.
+ *
+ * Entries lie by sample, in segments of at most WS_SEGMENT_ROWS neurons: whatever the order of the
+ * samples, a query reads runs that are contiguous and compares them with a table that stays in the
+ * first cache. A relisted neuron gets a slot in a new segment, and its old slot no longer lets
+ * anything pass; no list by neuron is needed. Stale entries go when there are many. */
 #ifndef WS_INDEX_CERTIFIED_H
 #define WS_INDEX_CERTIFIED_H
+
+#include <math.h>
 
 #include "index_impl.h"
 #include "propose.h"
 
-typedef struct ws_entry {
-    int32_t row;
-    float z; /* float32 product when the row was listed, bias not included */
-} ws_entry;
+enum {
+    WS_SKETCH = 32, /* coordinates of a sketch */
+    WS_Z_BITS = 20, /* of an entry; the slot has the other 12 */
+    WS_Z_MASK = (1 << WS_Z_BITS) - 1,
+    WS_SEGMENT_ROWS = 1 << (32 - WS_Z_BITS),
+    WS_STALE = INT32_MAX /* bar of a slot whose neuron has left */
+};
+
+/* What is known of a neuron since it was listed: one cache line. */
+typedef struct ws_row {
+    double moved2; /* u_r^2 */
+    float norm;    /* ||w|| when listed, rounded up */
+    float path;    /* sum |coef| max||x|| of all steps; INFINITY: one was no combination */
+    float drift;   /* bound of all roundings of the float32 row */
+    float blur;    /* bound of the rounding of t_r */
+    float cut;     /* what is not listed has a float32 product of at most this; INFINITY: no list */
+    float rho;     /* slack */
+    float step;    /* an entry stands for z = cut + (q + 1/2) step */
+    float reach;   /* rounded up */
+    float residue; /* rounded up */
+    float rest;    /* rounded up */
+    float debt;    /* dot products that an unlisted sample has cost since */
+    int32_t length;  /* entries */
+    int32_t segment; /* -1: none */
+    uint16_t slot;
+    uint8_t queued; /* waits to be listed again */
+} ws_row;
 
 typedef struct ws_segment {
-    int64_t *first;  /* [samples + 1] */
-    ws_entry *entry; /* by sample, rows ascending */
-    int64_t n, live; /* entries; those still valid */
-    int32_t id;      /* never used twice */
+    int64_t n, live;     /* entries; those still valid */
+    int32_t rows, valid; /* slots, 0: this place is free; those still valid */
+    int32_t *row;        /* [rows] neuron */
+    int32_t *bar;        /* [rows] an entry with q <= bar cannot fire at the usual threshold */
+    uint32_t *first;     /* [samples + 1] */
+    uint32_t *entry;     /* by sample: slot, then q */
 } ws_segment;
 
-enum { WS_SEGMENTS = 64 };
+/* Sketches of the registered samples, and how far they may be wrong. */
+typedef struct ws_sketch {
+    int on;      /* 0: the numbers are too large or too small for it */
+    float *s;    /* [samples x WS_SKETCH] */
+    float *q;    /* [samples] rounded up */
+    double skew; /* ||P P' - 1|| */
+    double leak; /* max ||P (x - P's)|| */
+} ws_sketch;
 
-/* What a query needs of a row, in one fetch. */
-typedef struct ws_row_state {
-    float reach;     /* rounded up */
-    int32_t segment; /* -1: none */
-} ws_row_state;
+/* A query's samples by position, padded to a multiple of 16. */
+typedef struct ws_batch {
+    int64_t n;
+    float *s;        /* [n x WS_SKETCH] */
+    float *s_by_16;  /* [n / 16][WS_SKETCH][16] */
+    float *q, *away; /* [n]; away: the radius of a point near a sample, else 0 */
+    double most_away;
+    float threshold; /* rounded down */
+} ws_batch;
 
 typedef struct ws_certified {
     ws_index base;
+    const struct ws_certified_loops *loops; /* of the query or update that runs */
     double slack, max_norm; /* first slack; largest ||x|| of the registered samples */
-    ws_row_state *state;    /* [n] */
-    float *cut;             /* [n] what is not listed has a float32 product of at most this */
-    float *rho;             /* [n] slack */
-    double *moved2;         /* [n] u_r^2 */
-    double *norm;           /* [n] ||w_r|| when listed, rounded up */
-    int32_t *length;        /* [n] valid entries */
-    uint8_t *queued;        /* [n] waits to be listed again */
-    ws_segment segment[WS_SEGMENTS];
-    int segments;
-    int32_t next_id;
+    ws_row *row;            /* [n] */
+    float *t;               /* [n x WS_SKETCH] */
+    ws_sketch sketch;
+    ws_segment *segment; /* [segments] */
+    int64_t segments, segment_capacity;
     int64_t *queue, queue_n; /* [n] */
     ws_proposer *proposer;   /* set to all registered samples */
     ws_pairs pairs;
     float *block_cut; /* [n] */
-    /* work space of a query: candidates, then sorted by row */
-    int64_t *count; /* [n + 1] */
-    int32_t *cand_row, *cand_pos, *pos;
-    float *cand_z, *z;
-    int64_t capacity[5];
+    /* work space of a query: candidates as they come, sorted by row, then what is computed */
+    ws_batch batch;
+    int64_t batch_capacity[4];
+    int32_t *count; /* [n + 1] */
+    int32_t *cand_row, *cand_pos, *pos, *out_pos, *far;
+    uint32_t *cand_q, *q;
+    float *out_z;
+    int64_t *visit_row, *visit_first; /* [n], [n + 1] */
+    int64_t capacity[8];
 } ws_certified;
 
-/** List these rows: at build, and again when they have moved too far.  Local: WS_ERR_NOMEM. */
+/* ---- lists (certified_lists.c) ---- */
+
+/** List these rows, at most WS_SEGMENT_ROWS: at build, and again later.  Local: WS_ERR_NOMEM. */
 ws_err ws_certified_list(ws_certified *c, const int64_t *row, int64_t n);
 
-/** Drop stale entries where there are many; merge segments when there is no room for one more.  Local: WS_ERR_NOMEM. */
+/** Drop stale entries where there are many; merge small segments.  Local: WS_ERR_NOMEM. */
 ws_err ws_certified_tidy(ws_certified *c);
 
-/** Recompute reach from moved2, norm and bias. */
-void ws_certified_reach(ws_certified *c, int64_t r);
+void ws_segment_free(ws_segment *s);
+
+/* ---- moves (certified_moves.c) ---- */
+
+/** Recompute reach, residue and rest, and the bar of the row's slot. */
+void ws_certified_bounds(ws_certified *c, int64_t r);
 
 /** The update slot.  Local: WS_ERR_NOMEM. */
 ws_err ws_certified_update(ws_index *ix, const ws_moves *moves);
 
-void ws_segment_free(ws_segment *s);
+/* ---- queries (certified_query.c) ---- */
+
+ws_err ws_certified_query(ws_index *ix, const ws_query *q, ws_hits *hits);
+void ws_certified_query_free(ws_certified *c);
+
+/* ---- sketches (certified_sketch.c) ---- */
+
+/** Directions from the data, and the sketch of every sample.  Local: WS_ERR_NOMEM. */
+ws_err ws_sketch_build(ws_sketch *k, const ws_samples *x, double max_norm);
+void ws_sketch_free(ws_sketch *k);
+
+/* ---- inner loops (certified_simd.c) ---- */
+
+typedef struct ws_certified_loops {
+    /* Entries above the bar of their slot: their neurons and q to row and q, with room for 16
+     * more than there are entries.  Returns how many. */
+    int64_t (*filter)(const ws_segment *s, int64_t from, int64_t to, int32_t *row, uint32_t *q);
+    /* Candidates pos, q of a row that the sketch does not exclude: pos and z to out.  extra is
+     * ||w||, rounded up, for points away from their sample. */
+    int64_t (*screen)(const ws_batch *b, const ws_row *r, const float *t, float extra,
+                      const int32_t *pos, const uint32_t *q, int64_t n, int32_t *out_pos,
+                      float *out_z);
+    /* Positions at which the sketch does not exclude the row though it is not listed there; room
+     * for b->n + 16. */
+    int64_t (*outside)(const ws_batch *b, const ws_row *r, const float *t, float extra,
+                       int32_t *out);
+    /* t += coef s */
+    void (*combine)(float *t, float coef, const float *s);
+} ws_certified_loops;
+
+/** The loops for the path that ws_simd_name() names. */
+const ws_certified_loops *ws_certified_simd(void);
+
+static inline float ws_round_up(double v)
+{
+    return nextafterf((float)v, INFINITY);
+}
 
 #endif

@@ -1,21 +1,23 @@
 /* certified_moves.c - how far a row has moved since it was listed, and when it is listed again.
  *
- * For a step that combines listed samples, w += sum_p c_p x_p, the square of the displacement D
- * grows by 2 <D, step> + ||step||^2, and <D, x_p> = z_p now - z_p listed is at hand: the net
- * displacement, not the length of the path. Other steps add their length. Every rounding goes into
- * the bound: that of the stored z (float32 products), of the float32 row, of ws_dot. */
-#include <math.h>
-
+ * For a step that combines samples, w += sum_p c_p x_p, the square of the displacement D grows by
+ * 2 <D, step> + ||step||^2, and <D, x_p> = z_p now - z_p listed is at hand, or bounded by the
+ * sketch where the sample is not listed: the net displacement, not the length of the path. Other
+ * steps add their length. Every rounding goes into the bounds: that of the stored z (float32
+ * products, and q), of the float32 row, of the sketch, of ws_dot. */
 #include "certified.h"
+
+#include "wingspan/core/dot.h"
 
 enum { GROUP = 64 }; /* rows listed together: fewer would waste the GEMM */
 
-static const float growth = 1.25f; /* of the slack, each time */
+static const float growth = 1.25f; /* of the slack, each time, at least */
 
-/* |stored z - <w listed, x>| for every registered sample. */
-static double z_error(const ws_certified *c, int64_t r)
+/* |z of an entry - <w listed, x>| for every registered sample. */
+static double z_error(const ws_certified *c, const ws_row *r)
 {
-    return ws_propose_margin(c->base.shard.d) * c->norm[r] * c->max_norm + 1e-36;
+    return ws_propose_margin(c->base.shard.d) * (double)r->norm * c->max_norm +
+           2 * (double)r->step + 1e-36;
 }
 
 /* |ws_dot - <w, x>|, and what adding the bias rounds. */
@@ -24,76 +26,170 @@ static double dot_error(const ws_certified *c, double norm, double bias)
     return ((double)c->base.shard.d + 8) * 0x1p-52 * (norm * c->max_norm + bias);
 }
 
-void ws_certified_reach(ws_certified *c, int64_t r)
+/* An entry passes if its q is above: z + reach > T, a step to spare. */
+static int32_t bar_of(const ws_certified *c, const ws_row *r)
 {
-    double u = sqrt(c->moved2[r]), b = (double)c->base.shard.b[r], norm = c->norm[r] + u;
-    double reach = u * c->max_norm + z_error(c, r) + dot_error(c, norm, fabs(b)) + b;
+    double v = (c->base.threshold - (double)r->reach - (double)r->cut) / (double)r->step - 0.5;
 
-    reach += 1e-6 * (fabs(reach) + norm * c->max_norm * 1e-3);
-    c->state[r].reach = isfinite(reach) ? nextafterf((float)reach, INFINITY) : INFINITY;
+    if (!(v > 1)) return -1;
+    return v < WS_Z_MASK ? (int32_t)v - 1 : WS_Z_MASK;
 }
 
-/* The new bound of u^2 by the recurrence, or -1 where the listed z are not known. */
+/* The formula of certified_sketch.c with all that has been rounded on the way. */
+static void sketch_bounds(const ws_certified *c, int64_t k, double u, double fixed)
+{
+    const float *t = c->t + k * WS_SKETCH;
+    const ws_sketch *s = &c->sketch;
+    ws_row *r = &c->row[k];
+    double most = c->max_norm, path = (double)r->path, drift = (double)r->drift;
+    double size, t_most, t_least, left, rest, float_sums;
+
+    r->residue = INFINITY;
+    r->rest = 0;
+    if (!s->on || !(path < 1e6) || isinf(r->cut)) return;
+    size = sqrt(ws_norm2(t, WS_SKETCH));
+    t_most = size * (1 + 1e-12) + (double)r->blur;
+    t_least = fmax(0, size * (1 - 1e-12) - (double)r->blur);
+    left = (u + drift) * (u + drift) - t_least * t_least * (1 - s->skew) +
+           2 * t_most * s->leak * path / most;
+    left = sqrt(fmax(left, 0)) * (1 + 1e-9);
+    rest = drift * most +
+           1.01 * (s->skew * t_most * most + (double)r->blur * most + s->leak * (t_most + path));
+    float_sums = 40 * t_most * most + 10 * (((double)r->norm + u + left) * most + fabs(fixed) +
+                                            fabs((double)r->cut) + fabs(c->base.threshold));
+    r->residue = ws_round_up(left);
+    r->rest = ws_round_up(fixed + rest + 0x1.1p-24 * float_sums);
+}
+
+void ws_certified_bounds(ws_certified *c, int64_t k)
+{
+    ws_row *r = &c->row[k];
+    double u = sqrt(r->moved2), b = (double)c->base.shard.b[k], norm = (double)r->norm + u;
+    double fixed = z_error(c, r) + dot_error(c, norm, fabs(b)) + b, reach;
+
+    fixed += 1e-12 * (fabs(fixed) + norm * c->max_norm);
+    reach = u * c->max_norm + fixed;
+    reach += 1e-7 * (fabs(reach) + norm * c->max_norm * 1e-3);
+    r->reach = isfinite(reach) ? ws_round_up(reach) : INFINITY;
+    sketch_bounds(c, k, u, fixed);
+    if (r->segment >= 0) c->segment[r->segment].bar[r->slot] = bar_of(c, r);
+}
+
+/* <D, x_p> of pair p of a move within *error: from z listed, or from the sketch. */
+static double inner(const ws_certified *c, const ws_row *r, const ws_moves *m, int64_t p,
+                    const float *t, double b_old, double *error)
+{
+    int64_t i;
+
+    if (!isnan(m->note[p])) {
+        *error = 0; /* the caller's */
+        return m->z[p] - b_old - (double)m->note[p];
+    }
+    if (isinf(r->residue)) return NAN;
+    i = m->ids[m->pos[p]];
+    *error = (double)r->residue * (double)c->sketch.q[i] +
+             2 * ((double)r->rest - b_old + fabs(b_old) * 0x1p-20);
+    return ws_dot(t, c->sketch.s + i * WS_SKETCH, WS_SKETCH);
+}
+
+/* The new bound of u^2 by the recurrence, or -1 where <D, step> is not known. */
 static double recurrence(const ws_certified *c, const ws_moves *m, int64_t k)
 {
-    int64_t r = m->row[k];
-    double b_old = (double)c->base.shard.b[r] - (m->dbias ? m->dbias[k] : 0);
-    double inner = 0, size = 0, norm = c->norm[r] + sqrt(c->moved2[r]), error;
+    const ws_row *r = &c->row[m->row[k]];
+    const float *t = c->t + m->row[k] * WS_SKETCH;
+    double b_old = (double)c->base.shard.b[m->row[k]] - (m->dbias ? m->dbias[k] : 0);
+    double sum = 0, size = 0, blur = 0, norm = (double)r->norm + sqrt(r->moved2), error, more = 0;
 
     if (!m->first || !m->z || !m->note) return -1;
     for (int64_t p = m->first[k]; p < m->first[k + 1]; p++) {
         double coef = (double)m->coef[p];
 
-        inner += coef * (m->z[p] - b_old - (double)m->note[p]);
+        sum += coef * inner(c, r, m, p, t, b_old, &more);
         size += fabs(coef);
+        blur += fabs(coef) * more;
     }
-    if (!isfinite(inner)) return -1;
+    if (!isfinite(sum)) return -1;
     error = z_error(c, r) + dot_error(c, norm, fabs(b_old)) + 1e-12 * norm * c->max_norm;
-    return fmax(0, c->moved2[r] + 2 * (inner + size * error) + m->norm[k] * m->norm[k]) *
+    return fmax(0, r->moved2 + 2 * (sum + blur + size * error) + m->norm[k] * m->norm[k]) *
            (1 + 1e-12);
+}
+
+/* t follows the combination; a step that is none ends the sketch until the next listing. */
+static void follow(const ws_certified *c, const ws_moves *m, int64_t k)
+{
+    ws_row *r = &c->row[m->row[k]];
+    float *t = c->t + m->row[k] * WS_SKETCH;
+    double size = 0;
+
+    if (!m->first || !c->sketch.on) r->path = INFINITY;
+    if (isinf(r->path)) return;
+    for (int64_t p = m->first[k]; p < m->first[k + 1]; p++) {
+        c->loops->combine(t, m->coef[p], c->sketch.s + m->ids[m->pos[p]] * WS_SKETCH);
+        size += fabs((double)m->coef[p]);
+    }
+    size *= c->max_norm;
+    r->path = ws_round_up(((double)r->path + size) * (1 + 1e-9));
+    /* The step was summed in float64. */
+    r->drift = ws_round_up((double)r->drift +
+                           (double)(m->first[k + 1] - m->first[k] + 8) * 0x1p-52 * size);
+    /* Each addition rounds by 2^-24 of its product and of what t is then. */
+    r->blur =
+        ws_round_up((double)r->blur +
+                    (double)(m->first[k + 1] - m->first[k]) * 0x1.2p-23 * (double)r->path + 1e-36);
 }
 
 static void move(ws_certified *c, const ws_moves *m, int64_t k)
 {
-    int64_t r = m->row[k];
-    double step = m->norm[k], path = sqrt(c->moved2[r]) + step, square = recurrence(c, m, k);
+    ws_row *r = &c->row[m->row[k]];
+    double step = m->norm[k], path = sqrt(r->moved2) + step, square = recurrence(c, m, k);
     double u = square >= 0 ? fmin(sqrt(square), path) : path;
+    double rounding = 0x1.01p-24 * ((double)r->norm + path) + 1e-36;
 
+    follow(c, m, k);
     /* The row was rounded to float32 after the step. */
-    u += 0x1.01p-24 * (c->norm[r] + path) + 1e-36;
-    c->moved2[r] = u * u * (1 + 1e-14);
-    ws_certified_reach(c, r);
-}
-
-/* May a sample outside the list fire it at the usual threshold?  (NaN: yes.) */
-static int outgrown(const ws_certified *c, int64_t r)
-{
-    return !((double)c->cut[r] + (double)c->state[r].reach <= c->base.threshold);
+    r->drift = ws_round_up((double)r->drift + rounding);
+    u += rounding;
+    r->moved2 = u * u * (1 + 1e-14);
+    ws_certified_bounds(c, m->row[k]);
 }
 
 static ws_err relist(ws_certified *c)
 {
-    ws_err err = ws_certified_tidy(c); /* makes room for one more segment */
+    ws_err err = ws_certified_tidy(c);
 
-    if (err) return err;
-    for (int64_t k = 0; k < c->queue_n; k++) c->rho[c->queue[k]] *= growth;
-    err = ws_certified_list(c, c->queue, c->queue_n);
+    for (int64_t from = 0; from < c->queue_n && !err; from += WS_SEGMENT_ROWS) {
+        int64_t n = c->queue_n - from < WS_SEGMENT_ROWS ? c->queue_n - from : WS_SEGMENT_ROWS;
+
+        for (int64_t k = from; k < from + n; k++) {
+            ws_row *r = &c->row[c->queue[k]];
+            float u = (float)sqrt(r->moved2);
+
+            /* As much as it has moved, so that it lasts as long again. */
+            r->rho = fminf(fmaxf(growth * r->rho, u), 2 * r->rho);
+        }
+        err = ws_certified_list(c, c->queue + from, n);
+    }
     c->base.counts.relisted += c->queue_n;
     c->queue_n = 0;
     return err;
+}
+
+static void prefetch(const ws_certified *c, const ws_moves *m, int64_t k)
+{
+    if (k >= m->k) return;
+    __builtin_prefetch(&c->row[m->row[k]], 1);
+    __builtin_prefetch(c->t + m->row[k] * WS_SKETCH, 1);
+    __builtin_prefetch(c->t + m->row[k] * WS_SKETCH + 16, 1);
 }
 
 ws_err ws_certified_update(ws_index *ix, const ws_moves *moves)
 {
     ws_certified *c = (ws_certified *)ix;
 
+    c->loops = ws_certified_simd();
     for (int64_t k = 0; k < moves->k; k++) {
-        int64_t r = moves->row[k];
-
+        prefetch(c, moves, k + 6);
         move(c, moves, k);
-        if (c->queued[r] || isinf(c->cut[r]) || !outgrown(c, r)) continue;
-        c->queued[r] = 1;
-        c->queue[c->queue_n++] = r;
     }
     return c->queue_n >= GROUP ? relist(c) : WS_OK;
 }

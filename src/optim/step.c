@@ -8,6 +8,8 @@
 #include "wingspan/core/alloc.h"
 #include "wingspan/core/dot.h"
 
+enum { AHEAD = 4, LINE = 16, MOST_LINES = 256 }; /* rows; floats; lines of a row */
+
 /* Room for what the index will be told. */
 static ws_err make_room(ws_optim *o, const ws_hits *h)
 {
@@ -49,20 +51,34 @@ static void add_step(float *theta, const double *delta, int64_t n)
     for (int64_t j = 0; j < n; j++) theta[j] = (float)((double)theta[j] + delta[j]);
 }
 
-/* o->delta = the step of row i of hits; o->coef holds d loss / d z on entry and, where the step
- * is a combination, its coefficients on return. */
-static void row_delta(ws_optim *o, const ws_hits *h, int64_t i, const ws_samples *x,
-                      const int64_t *ids, double rate)
+/* Step row i of hits; o->coef holds d loss / d z on entry and, where the step is a combination, its
+ * coefficients on return.  Returns the square of the length. */
+static double step_weights(ws_optim *o, const ws_hits *h, int64_t i, const ws_samples *x,
+                           const int64_t *ids, double rate)
 {
     int64_t d = o->net->spec.d, first = h->first[i], end = h->first[i + 1];
-    double *to = o->combines ? o->delta : o->g;
+    float *w = o->net->w + h->row[i] * d;
 
-    for (int64_t j = 0; j < d; j++) to[j] = 0;
-    for (int64_t p = first; p < end; p++) {
-        if (o->combines) o->coef[p] = (float)(-rate * (double)o->coef[p]);
-        ws_axpy_sample(to, o->coef[p], x, ids[h->pos[p]]);
+    if (o->combines) {
+        for (int64_t p = first; p < end; p++) o->coef[p] = (float)(-rate * (double)o->coef[p]);
+        return ws_row_combine(w, o->coef + first, x, ids, h->pos + first, end - first, o->delta);
     }
-    if (!o->combines) apply_rule(o, h->row[i], GROUP_W, rate);
+    for (int64_t j = 0; j < d; j++) o->g[j] = 0;
+    for (int64_t p = first; p < end; p++) ws_axpy_sample(o->g, o->coef[p], x, ids[h->pos[p]]);
+    apply_rule(o, h->row[i], GROUP_W, rate);
+    return ws_row_add(w, o->delta, d);
+}
+
+/* Rows are read and written once a step and lie anywhere: fetch this one ahead of its turn. */
+static void prefetch(const ws_optim *o, const ws_hits *h, int64_t i)
+{
+    int64_t d = o->net->spec.d, lines = (d + LINE - 1) / LINE;
+    const float *w;
+
+    if (i >= h->rows) return;
+    w = o->net->w + h->row[i] * d;
+    for (int64_t k = 0; k < lines && k < MOST_LINES; k++) __builtin_prefetch(w + LINE * k, 0, 2);
+    __builtin_prefetch(o->net->a + h->row[i] * o->net->spec.c);
 }
 
 /* The bias of row i; slope is the sum of d loss / d z over its pairs. */
@@ -100,8 +116,7 @@ static ws_err step_row(ws_optim *o, const ws_hits *h, int64_t i, const ws_sample
     for (int64_t p = 0; p < n; p++) slope += (double)o->coef[first + p];
     if (s->train_output) step_output(o, h, i, grad, rate);
     o->dbias[i] = s->train_bias ? step_bias(o, row, slope, rate) : 0;
-    row_delta(o, h, i, x, ids, rate);
-    length = sqrt(ws_row_add(net->w + row * s->d, o->delta, s->d));
+    length = sqrt(step_weights(o, h, i, x, ids, rate));
     if (!(length < 1e30 && fabs((double)net->b[row]) < 1e30))
         return ws_fail(WS_ERR_DIVERGED,
                        "training diverged: neuron %lld took a step of length %.3g; use a smaller "
@@ -117,7 +132,10 @@ ws_err ws_optim_step(ws_optim *o, const ws_hits *hits, const ws_samples *x, cons
     ws_err err = make_room(o, hits);
 
     *moves = (ws_moves){0};
-    for (int64_t i = 0; i < hits->rows && !err; i++) err = step_row(o, hits, i, x, ids, grad, rate);
+    for (int64_t i = 0; i < hits->rows && !err; i++) {
+        prefetch(o, hits, i + AHEAD);
+        err = step_row(o, hits, i, x, ids, grad, rate);
+    }
     if (err) return err;
     *moves = (ws_moves){.k = hits->rows,
                         .row = hits->row,

@@ -34,6 +34,13 @@ void ws_axpy_sample(double *acc, float c, const ws_samples *s, int64_t i);
  *  (uncontracted).  Not collective. */
 double ws_row_add(float *w, const double *delta, int64_t d);
 
+/** w += sum_{p<n} coef[p] x_{ids[pos[p]]}, summed in float64 in this order, then added and rounded
+ *  once: the bits, of w and of what is returned, of ws_axpy_sample() on zeros and ws_row_add().
+ *  Not collective.
+ *  @param scratch  [d] of the samples */
+double ws_row_combine(float *w, const float *coef, const ws_samples *s, const int64_t *ids,
+                      const int32_t *pos, int64_t n, double *scratch);
+
 /** sum_j w[j]^2 in ws_dot's order: ws_dot(w, w, d).  Not collective. */
 double ws_norm2(const float *w, int64_t d);
 

@@ -60,6 +60,7 @@ static ws_err build(ws_index *ix)
     ws_proposer_destroy(&c->proposer);
     if (!err && !(err = ws_proposer_create_bytes(&c->proposer)))
         err = ws_propose_samples(c->proposer, &ix->samples, NULL, ix->samples.n);
+    ix->counts.bytes += ws_proposer_bytes(c->proposer);
     return err;
 }
 
@@ -236,7 +237,8 @@ static double bytes(const ws_index_plan *p)
     /* Lists; a part of them twice more, by row and with room to grow, while they are made, which is
      * also the room that the longer lists of moved neurons will take; and what a row has. */
     return entries * sizeof(ws_entry) * (1 + 3.0 / PARTS) + 65 * (double)p->n +
-           8.0 * PARTS * (double)p->registered;
+           8.0 * PARTS * (double)p->registered +
+           (double)ws_proposer_bytes_plan(p->registered, p->d);
 }
 
 const ws_index_ops ws_index_certified = {

@@ -62,8 +62,11 @@ static ws_err build(ws_index *ix)
     /* The room for the pairs of a segment is not needed again: later listings are small. */
     ws_pairs_free(&c->pairs);
     ws_proposer_destroy(&c->proposer);
-    if ((err = ws_proposer_create_bytes(&c->proposer))) return err;
-    return ws_propose_samples(c->proposer, &ix->samples, NULL, ix->samples.n);
+    if ((err = ws_proposer_create_bytes(&c->proposer)) ||
+        (err = ws_propose_samples(c->proposer, &ix->samples, NULL, ix->samples.n)))
+        return err;
+    ix->counts.bytes += ws_proposer_bytes(c->proposer);
+    return WS_OK;
 }
 
 static void destroy(ws_index *ix)
@@ -97,7 +100,8 @@ static double bytes(const ws_index_plan *p)
      * lists of moved neurons will take; what a row, a sample and a segment have. */
     return n * list * sizeof(uint32_t) + fmin(n, WS_SEGMENT_ROWS) * list * 16 +
            n * (sizeof(ws_row) + WS_SKETCH * sizeof(float) + 32) +
-           samples * (WS_SKETCH + 1) * sizeof(float) + parts * samples * sizeof(uint32_t);
+           samples * (WS_SKETCH + 1) * sizeof(float) + parts * samples * sizeof(uint32_t) +
+           (double)ws_proposer_bytes_plan(p->registered, p->d);
 }
 
 const ws_index_ops ws_index_certified = {

@@ -26,6 +26,9 @@ ws_err ws_proposer_create_bytes(ws_proposer **out);
 void ws_proposer_destroy(ws_proposer **p);
 int64_t ws_proposer_bytes(const ws_proposer *p);
 
+/** What a proposer with bytes holds, at most, of n samples of length d. */
+int64_t ws_proposer_bytes_plan(int64_t n, int64_t d);
+
 /** Set the samples to multiply with: x_{ids[k]}, k < n, or samples 0..n-1 if ids is NULL (dense
  *  ones are then borrowed, not copied).  x and ids must live as long as they are set.
  *  Local.  @return WS_ERR_NOMEM */

@@ -50,7 +50,8 @@ static void check(const ws_pairs *got, const float *w, const int64_t *row, int64
 }
 
 /* n rows x count samples of length d, plain and through row and ids. */
-static void propose(int64_t n, int64_t count, int64_t d, double above)
+static void propose_by(ws_err (*create)(ws_proposer **), int64_t n, int64_t count, int64_t d,
+                       double above)
 {
     float *w = rows(0, n, d, 1), *x = rows(1 << 30, count, d, 1 / sqrt((double)d));
     float *cut = calloc((size_t)n + 1, sizeof *cut);
@@ -60,7 +61,7 @@ static void propose(int64_t n, int64_t count, int64_t d, double above)
     ws_proposer *p;
     ws_pairs pairs = {0};
 
-    assert_int_equal(ws_proposer_create(&p), WS_OK);
+    assert_int_equal(create(&p), WS_OK);
     for (int way = 0; way < 4; way++) {
         int64_t k = way & 1 ? n / 2 : n, c = way & 2 ? count / 2 : count;
 
@@ -85,6 +86,12 @@ static void propose(int64_t n, int64_t count, int64_t d, double above)
     free(ids);
 }
 
+static void propose(int64_t n, int64_t count, int64_t d, double above)
+{
+    propose_by(ws_proposer_create, n, count, d, above);
+    propose_by(ws_proposer_create_bytes, n, count, d, above);
+}
+
 static void nothing_above_the_cut_is_missing_at_any_size(void **state)
 {
     (void)state;
@@ -96,6 +103,55 @@ static void nothing_above_the_cut_is_missing_at_any_size(void **state)
     propose(40, 50, 784, 2);
     propose(2, 0, 4, 0);
     propose(0, 2, 4, 0);
+}
+
+/* Sizes that are worth bytes, dense and by ids, on every path. */
+static void nothing_above_the_cut_is_missing_by_bytes(void **state)
+{
+    static const char *const path[] = {"portable", "avx2", "avx512"};
+    char found[16];
+
+    (void)state;
+    snprintf(found, sizeof found, "%s", ws_simd_name());
+    for (int k = 0; k < 3; k++) {
+        if (!ws_simd_select(path[k])) continue;
+        propose(530, 1030, 33, 1.5); /* several tiles both ways */
+        propose(13, 700, 784, 1);
+        propose(5, 600, 50, -9); /* everything */
+    }
+    assert_true(ws_simd_select(found));
+}
+
+/* What bytes hold is counted, and pairs of sparse samples are those of dense ones. */
+static void sparse_samples_by_bytes_give_the_same_pairs(void **state)
+{
+    enum { N = 400, D = 300 };
+    static int64_t ptr[N + 1];
+    static int32_t col[N];
+    static float val[N];
+    float *w = rows(9, 7, D, 1), cut[] = {0, 0.5f, 2, 1, 1, -1, 3};
+    ws_samples s = {.n = N, .d = D, .ptr = ptr, .col = col, .val = val};
+    ws_pairs pairs = {0};
+    ws_proposer *p;
+    int64_t at = 0;
+
+    (void)state;
+    for (int i = 0; i < N; i++) {
+        ptr[i + 1] = i + 1;
+        col[i] = i * 31 % D;
+        val[i] = 1;
+    }
+    assert_int_equal(ws_proposer_create_bytes(&p), WS_OK);
+    assert_int_equal(ws_propose_samples(p, &s, NULL, N), WS_OK);
+    assert_true(strcmp(ws_simd_name(), "portable") == 0 || ws_proposer_bytes(p) > N * D);
+    assert_int_equal(ws_propose_rows(p, w, D, NULL, 7, cut, &pairs), WS_OK);
+    for (int r = 0; r < 7; r++)
+        for (int i = 0; i < N; i++)
+            if (w[r * D + i * 31 % D] > cut[r]) assert_int_equal(pairs.col[at++], i);
+    assert_int_equal(at, pairs.n);
+    ws_pairs_free(&pairs);
+    ws_proposer_destroy(&p);
+    free(w);
 }
 
 static void every_path_compresses_alike(void **state)
@@ -173,6 +229,8 @@ static void what_float32_cannot_tell_is_proposed(void **state)
 
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(nothing_above_the_cut_is_missing_at_any_size),
+    cmocka_unit_test(nothing_above_the_cut_is_missing_by_bytes),
+    cmocka_unit_test(sparse_samples_by_bytes_give_the_same_pairs),
     cmocka_unit_test(every_path_compresses_alike),
     cmocka_unit_test(a_large_sparse_set_gives_the_pairs_of_few_samples),
     cmocka_unit_test(what_float32_cannot_tell_is_proposed),

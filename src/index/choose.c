@@ -10,8 +10,12 @@
 
 #include "index_impl.h"
 
-/* A moved neuron writes a leaf for every sample, so a tree a sample is for few samples; lists that
- * hold a larger share of all pairs cost as much to walk as sgemm takes to propose anew. */
+/* A moved neuron writes a leaf for every sample, so a tree a sample is for few samples.  A full step
+ * at d = 64 and auto shift, query and update, scan / dtree / certified: 32 samples, width 4096 0.48 /
+ * 0.28 / 0.37 ms, width 2^20 132 / 65 / 80 ms; 64 samples, width 65536 48 / 36 / 29 ms; 128 samples 77 /
+ * 82 / 34 ms.  wtree is never better than dtree by much, and reads every root: it is not chosen.
+ * Lists that hold a larger share of all pairs cost as much to walk as sgemm to propose anew. */
+#define FEW_SAMPLES 64
 #define DTREE_SAMPLES 256
 #define LISTED_SHARE 0.12
 #define DEFAULT_SLACK 0.8
@@ -26,11 +30,12 @@ static double listed_share(const ws_index_plan *p)
     return p->spread > 0 ? ws_gauss_tail((p->threshold - slack) / p->spread) : 1;
 }
 
-/* Nanoseconds a neuron and step, from rates seen on one core with AVX-512: 100 GF/s and a compare
- * for a scan; for the trees 45 ns a leaf written, about 25 ns a node visited (dots included). */
+/* Nanoseconds a neuron and step, from rates seen on one core with AVX-512: for a scan 90 GF/s, and
+ * comparing; for the trees 3.5 ns a leaf written and 0.2 for each pair that moves it, about 8 ns a node
+ * visited (dots included). */
 static double scan_cost(const ws_index_plan *p)
 {
-    return (double)p->batch * (0.02 * (double)p->d + 0.3);
+    return (double)p->batch * (0.022 * (double)p->d + 1.7);
 }
 
 static double dtree_cost(const ws_index_plan *p)
@@ -38,25 +43,27 @@ static double dtree_cost(const ws_index_plan *p)
     double fired = (double)p->batch * p->active, any = -ws_expm1(-fired);
     double depth = p->active > 0 && p->active < 1 ? -ws_log(p->active) / 0.6931 : 0;
 
-    return any * (double)p->registered * 45 + fired * (2 * depth + 2) * 25;
+    return (double)p->registered * (any * 3.5 + fired * 0.2) + fired * (2 * depth + 2) * 8;
 }
 
 const char *ws_index_choose(const ws_index_plan *p, char reason[200])
 {
     double dtree = ws_index_bytes("dtree", p), lists = ws_index_bytes("certified", p);
     double share = listed_share(p);
+    int trees = p->registered > 0 && p->registered <= DTREE_SAMPLES && dtree <= p->memory &&
+                dtree_cost(p) < scan_cost(p);
+    int listed = p->registered > 0 && share <= LISTED_SHARE && lists <= p->memory;
 
     if (p->smooth) {
         snprintf(reason, REASON, "the activation uses all %lld neurons", (long long)p->n);
         return "all";
     }
-    if (p->registered > 0 && p->registered <= DTREE_SAMPLES && dtree <= p->memory &&
-        dtree_cost(p) < scan_cost(p)) {
+    if (trees && (!listed || p->registered <= FEW_SAMPLES)) {
         snprintf(reason, REASON, "a tree for each of %lld samples takes %.4g MB a rank",
                  (long long)p->registered, dtree / 1e6);
         return "dtree";
     }
-    if (p->registered > 0 && share <= LISTED_SHARE && lists <= p->memory) {
+    if (listed) {
         snprintf(reason, REASON, "lists with a slack hold %.3g %% of the pairs in %.4g MB a rank",
                  100 * share, lists / 1e6);
         return "certified";

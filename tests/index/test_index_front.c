@@ -144,9 +144,16 @@ static void the_choice_follows_activation_samples_sparsity_and_memory(void **sta
     p.memory = 8e9;
     assert_string_equal(ws_index_choose(&p, reason), "dtree");
     assert_non_null(strstr(reason, "64 samples"));
-    p.d = 2; /* a scan costs next to nothing */
+    p.d = 2; /* a scan costs next to nothing, and most neurons move */
+    p.active = 0.05;
     assert_string_equal(ws_index_choose(&p, reason), "certified");
     p.d = 784;
+    p.active = 0.001;
+    p.registered = 100; /* as many leaves a move */
+    assert_string_equal(ws_index_choose(&p, reason), "certified");
+    p.threshold = 1.5; /* lists are too long */
+    assert_string_equal(ws_index_choose(&p, reason), "dtree");
+    p.threshold = 2.5;
     p.registered = 10000;
     assert_string_equal(ws_index_choose(&p, reason), "certified");
     p.memory = 1e3;

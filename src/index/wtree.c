@@ -29,7 +29,7 @@ typedef struct wtree {
     float *tree;                          /* [m x width] */
     int levels;                           /* below the root */
     int64_t nodes[LEVELS], first[LEVELS]; /* of each level; where it begins in a neuron's */
-    int64_t width;
+    int64_t width, inner;                 /* floats of a neuron; its nodes that are no leaves */
 
     group *groups; /* the levels' one after the other, leaves first */
     int64_t begin[LEVELS + 1], group_capacity;
@@ -77,9 +77,11 @@ static void shape(wtree *t)
 {
     t->levels = 0;
     t->width = 0;
+    t->inner = 1 - t->base.samples.n;
     for (int64_t n = t->base.samples.n; n > 0; n = n > FAN ? (n + FAN - 1) / FAN : 0) {
         t->first[t->levels] = t->width;
         t->nodes[t->levels++] = n;
+        t->inner += n;
         t->width += (n + 3) / 4 * 4;
     }
 }
@@ -242,6 +244,7 @@ static ws_err update(ws_index *ix, const ws_moves *v)
             _mm_store_ps(leaf + i, anew ? c : ws_leaves_add(_mm_load_ps(leaf + i), c));
         }
         raise(t, v->row[k]);
+        ix->counts.node_visits += t->inner;
     }
     return WS_OK;
 }

@@ -75,13 +75,13 @@ const ws_opt ws_train_table[] = {
     {"slack", WS_OPT_REAL, F(slack), "auto", "auto|(0,100]", "Index",
      "certified: how far a neuron may move before it is listed again; auto: 0.8", 1},
     {"lsh-tables", WS_OPT_INT, F(lsh_tables), "50", "[1,4096]", "Index",
-     "lsh (approximate): hash tables; more find more and cost more", 0},
+     "lsh (approximate): hash tables; more find more and cost more", 1},
     {"lsh-bits", WS_OPT_INT, F(lsh_bits), "6", "[1,12]", "Index",
-     "lsh (approximate): random signs a table; fewer find more and cost more", 0},
+     "lsh (approximate): random signs a table; fewer find more and cost more", 1},
     {"lsh-every", WS_OPT_INT, F(lsh_every), "50", "[1,2^40]", "Index",
      "lsh (approximate): neurons that moved are hashed again at every so many steps; a run resumed"
      " from another step than these hashes them at once, and goes another way than one not stopped",
-     0},
+     1},
     {"verify-index", WS_OPT_INT, F(verify_index), "0", "[0,2^31)", "Index",
      "check so many queries an epoch against every neuron; a miss ends the run as failed, but of"
      " an approximate index misses are only counted",

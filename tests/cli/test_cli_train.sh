@@ -22,7 +22,7 @@ $MPIRUN -n 3 "$WINGSPAN" train --data good.h5 --width 301 --batch 7 --epochs 6 -
 grep -q '^test accuracy 0\.[0-9]\{4\}$\|^test accuracy 1.0000$' out.txt || say "no test accuracy"
 for f in run.h5 run.h5.1 run.h5.2; do [ -f $f ] || say "$f is not kept"; done
 [ -f run.h5.3 ] && say "run.h5.3 is one too many"
-for key in type step epoch loss accuracy seconds active_mean union_fraction flips candidates_mean inner_products \
+for key in type step epoch loss accuracy seconds active_mean union_fraction flips candidates_mean recall inner_products \
   node_visits leaf_writes bytes_reduced collectives memory_bytes seconds_query seconds_forward seconds_reduce \
   seconds_update seconds_solve seconds_index seconds_checkpoint; do
   [ "$(grep '"type":"step"' run.jsonl | grep -vc "\"$key\":")" = 0 ] || say "metrics without $key"

@@ -5,6 +5,7 @@
 
 #include "ws_test.h"
 
+#include "wingspan/core/alloc.h"
 #include "wingspan/core/dot.h"
 #include "wingspan/core/layout.h"
 #include "wingspan/core/random.h"
@@ -224,12 +225,47 @@ static void the_recall_is_measured(void **state)
     ws_index_destroy(&scan);
 }
 
+/* A life of an index: 1 if it went through, 0 if memory ran out; anything else fails the test. */
+static int live(void)
+{
+    const ws_shard shard = {500, D, w, b};
+    ws_query q = about(WS_QUERY_SAMPLE);
+    ws_hits hits = {0};
+    ws_index *ix = NULL;
+    ws_err err = ws_index_create(&self, "lsh", NULL, &ix);
+
+    if (!err) err = ws_index_build(ix, &shard, &samples, threshold);
+    if (!err) err = ws_index_query(ix, &q, &hits);
+    q.kind = WS_QUERY_ANY;
+    if (!err) err = ws_index_query(ix, &q, &hits);
+    assert_true(err == WS_OK || err == WS_ERR_NOMEM);
+    ws_hits_free(&hits);
+    ws_index_destroy(&ix);
+    return err == WS_OK;
+}
+
+static void an_allocation_that_fails_anywhere_is_an_error_and_no_more(void **state)
+{
+    int64_t held = ws_alloc_bytes();
+    int through = 0, k;
+
+    (void)state;
+    for (k = 1; k < 400 && !through; k++) {
+        ws_alloc_fail_at(k);
+        through = live();
+        ws_alloc_fail_at(0);
+        assert_int_equal(ws_alloc_bytes(), held);
+    }
+    assert_true(k > 10 && through);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(what_it_finds_is_scans_and_more_tables_find_more),
     cmocka_unit_test(it_says_that_it_is_approximate),
     cmocka_unit_test(a_shard_finds_what_the_whole_finds_there),
     cmocka_unit_test(after_a_hashing_it_is_as_built_anew),
     cmocka_unit_test(the_recall_is_measured),
+    cmocka_unit_test(an_allocation_that_fails_anywhere_is_an_error_and_no_more),
 };
 
 int main(int argc, char **argv)

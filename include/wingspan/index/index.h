@@ -125,8 +125,8 @@ ws_err ws_index_create(const ws_comm *comm, const char *kind, const ws_index_opt
  *  @return agreed: WS_ERR_SHAPE, WS_ERR_MISMATCH, WS_ERR_NOMEM; on error the index is empty
  *          on every rank and may be built again
  *
- *  Cost: scan none; dtree and certified one GEMM, n x registered x d;
- *  halfspace n (d + log n).
+ *  Cost: scan none; dtree, wtree and certified one GEMM, n x registered x d; halfspace n (d + log n);
+ *  quantized n d; lsh n x tables x bits x d.
  */
 ws_err ws_index_build(ws_index *ix, const ws_shard *shard, const ws_samples *registered,
                       double threshold);

@@ -226,6 +226,7 @@ void ws_halfspace_sort(ws_halfspace *h, int level, int64_t i)
         h->slot[id[k]] = (uint32_t)(first * WS_LEAF + k);
         ws_halfspace_put(h, id[k]);
     }
+    if (level + 1 == h->levels) h->usual = h->waste = (double)(h->asked = 0);
     for (int l = 0; l <= level; l++) {
         ws_level *v = &h->level[l];
         int64_t from = first / v->span;
@@ -261,6 +262,14 @@ static void refresh(ws_halfspace *h, int level, int64_t i)
         ws_halfspace_sort(h, level, i);
 }
 
+/* Has looking for hits in a spoilt tree cost as much as sorting all rows would? */
+static int sorting_pays(const ws_halfspace *h)
+{
+    double halvings = log2((double)h->leaves) + 1;
+
+    return h->waste > (double)h->base.shard.n * halvings;
+}
+
 ws_err ws_halfspace_update(ws_index *ix, const ws_moves *m)
 {
     ws_halfspace *h = (ws_halfspace *)ix;
@@ -286,5 +295,6 @@ ws_err ws_halfspace_update(ws_index *ix, const ws_moves *m)
         above = swap;
         n = next;
     }
+    if (sorting_pays(h)) ws_halfspace_sort(h, h->levels - 1, 0);
     return WS_OK;
 }

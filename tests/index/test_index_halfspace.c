@@ -175,17 +175,17 @@ static void a_few_rows_that_go_far_are_sorted_in_when_queries_have_paid(void **s
 static void silent_rows_do_not_open_boxes(void **state)
 {
     int64_t row[] = {5, 6, 7}, usual = ask(*state, 2);
-    float old[3 * D];
+    float old[D];
     int found = 0;
 
     memcpy(old, w + 5 * D, sizeof old);
     w[5 * D] = NAN;
+    for (int j = 0; j < D; j++) w[6 * D + j] = 1e30f * x[j];
     b[6] = -INFINITY;
     b[7] = NAN;
     tell(*state, 3, row);
     assert_true(ask(*state, 2) <= usual);
-    memcpy(w + 5 * D, old, sizeof old);
-    for (int j = 0; j < D; j++) w[6 * D + j] = 1e30f * x[j];
+    memcpy(w + 5 * D, old, D * sizeof *w);
     b[6] = b[7] = 0;
     tell(*state, 3, row);
     (void)ask(*state, 2);

@@ -26,6 +26,7 @@ struct ws_scan_work {
     int64_t row[BLOCK];
     float cut[BLOCK];
     float column[(SHORT + 1) * PART]; /* a part of the shard, by columns; its biases */
+    uint32_t number[PART];            /* 0, 1, 2, ... */
     struct {
         double x[SHORT];
         uint32_t row[PART + 8];
@@ -112,11 +113,9 @@ static void scan_part(ws_index *ix, const ws_rows_ops *o, const ws_query *q, int
     struct ws_scan_work *s = ix->scan;
     int64_t d = ix->shard.d, off[SHORT], whole = (n + 7) / 8 * 8;
     const float *b = ix->shard.b + from;
-    uint32_t id[PART];
     double z[PART];
 
     for (int64_t j = 0; j < d; j++) off[j] = j * PART;
-    for (int64_t i = 0; i < whole; i++) id[i] = (uint32_t)i;
     o->turn(ix->shard.w + from * d, d, n, s->column, PART);
     if (whole > n) { /* the last rows of the shard: up to eight with rows that never fire */
         float *last = s->column + SHORT * PART;
@@ -128,7 +127,7 @@ static void scan_part(ws_index *ix, const ws_rows_ops *o, const ws_query *q, int
     }
     for (int64_t k = 0; k < q->n; k++) {
         o->dots(s->column, off, b, s->few[k].x, d, whole, z);
-        s->few[k].n = o->keep(id, z, whole, q->threshold, s->few[k].row, s->few[k].z);
+        s->few[k].n = o->keep(s->number, z, whole, q->threshold, s->few[k].row, s->few[k].z);
     }
 }
 
@@ -141,7 +140,14 @@ static ws_err merge_part(struct ws_scan_work *s, const ws_query *q, int64_t from
     for (int64_t k = 0; k < q->n; k++) most += s->few[k].n;
     if (most == 0) return WS_OK;
     if ((err = ws_hits_reserve_rows(out, most)) || (err = ws_hits_reserve(out, most))) return err;
-    for (;;) {
+    for (int64_t i = 0; q->n == 1 && i < most; i++, out->n++) {
+        out->row[out->rows] = from + s->few[0].row[i];
+        out->first[out->rows++] = out->n;
+        out->pos[out->n] = 0;
+        out->z[out->n] = s->few[0].z[i];
+        out->note[out->n] = 0;
+    }
+    while (q->n > 1) {
         uint32_t row = UINT32_MAX;
 
         for (int64_t k = 0; k < q->n; k++)
@@ -168,6 +174,7 @@ static ws_err scan_few(ws_index *ix, const ws_query *q, ws_hits *hits)
     int64_t n = ix->shard.n, d = ix->shard.d;
     ws_err err = WS_OK;
 
+    for (uint32_t i = 0; i < PART; i++) ix->scan->number[i] = i;
     for (int64_t k = 0; k < q->n; k++)
         for (int64_t j = 0; j < d; j++)
             ix->scan->few[k].x[j] = (double)x->x[(ids ? ids[k] : k) * d + j];

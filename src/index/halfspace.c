@@ -17,7 +17,7 @@
 
 #include "halfspace.h"
 
-enum { SCALE_SAMPLES = 1024, AHEAD = 4, DIGIT = 11 };
+enum { SCALE_SAMPLES = 1024, USUAL = 64, AHEAD = 4, DIGIT = 11 };
 
 /* ---- build ---- */
 
@@ -185,9 +185,20 @@ static void look(ws_halfspace *h, const ws_rows_ops *o, int level, int64_t block
     }
 }
 
+/* The first samples after a sorting say what is usual; what later ones cost beyond twice that is
+ * put down to rows that have gone far. */
+static void weigh(ws_halfspace *h, int64_t work)
+{
+    if (h->asked < USUAL)
+        h->usual += ((double)work - h->usual) / (double)++h->asked;
+    else
+        h->waste += fmax(0, (double)work - 2 * h->usual);
+}
+
 /* Fill todo with the leaves that may have hits. */
 static void descend(ws_halfspace *h, const ws_rows_ops *o, double threshold)
 {
+    int64_t before = h->base.counts.node_visits + h->base.counts.inner_products;
     uint32_t *list = h->list[0], *open = h->list[1];
     int64_t n = 1;
 
@@ -207,6 +218,7 @@ static void descend(ws_halfspace *h, const ws_rows_ops *o, double threshold)
         open = swap;
         n = next;
     }
+    weigh(h, h->base.counts.node_visits + h->base.counts.inner_products - before);
 }
 
 /* Multiply the leaves of todo; hits are appended to row and z. */

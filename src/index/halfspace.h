@@ -4,9 +4,10 @@
  * make a node, eight nodes a node above.  Slots are filled by halving the rows along the widest side
  * of their box, so a node's rows are close together.  The shape never changes: a row that moves is
  * written where it lies (its old value is gone, its new one is there) and the boxes above are made
- * tight again, so they are right after every update; when the leaves below a node have become
- * half as wide again as when they were sorted, and the moves since then have paid for it, its rows
- * are sorted anew.
+ * tight again, so they are right after every update.  Rows are sorted anew, below a node whose leaves
+ * have become half as wide again, once as many moves as half its rows have paid for it; and all of
+ * them once queries have done as much work beyond twice the usual as sorting costs, for a few rows
+ * that went far can spoil many leaves.
  *
  * The corner of a box that is largest for x, taken through ws_dot's own additions, is an upper
  * bound of every z inside to the last bit, since rounding is monotone: no margin is needed. */
@@ -44,6 +45,10 @@ typedef struct ws_halfspace {
     uint32_t *slot; /* [n] where a row is */
     float *scale;   /* [d + 1] what a unit of width in a coordinate is worth to the samples */
     uint64_t *key;  /* [n] for sorting: ordered bits of a coordinate, then the row */
+
+    int64_t asked; /* samples since all rows were sorted, at most USUAL */
+    double usual;  /* mean work of those */
+    double waste;  /* work of later ones beyond twice that */
 
     /* The sample being asked about. */
     float *dense;                           /* [d] */

@@ -7,6 +7,8 @@
 
 #include "halfspace.h"
 
+enum { AHEAD = 8, COLUMNS = 16 };
+
 /* Leaves so much wider than when they were sorted make it worth while to sort again. */
 #define LOOSE 1.5f
 
@@ -226,6 +228,7 @@ void ws_halfspace_sort(ws_halfspace *h, int level, int64_t i)
         h->slot[id[k]] = (uint32_t)(first * WS_LEAF + k);
         ws_halfspace_put(h, id[k]);
     }
+    if (level + 1 == h->levels) h->usual = h->waste = (double)(h->asked = 0);
     for (int l = 0; l <= level; l++) {
         ws_level *v = &h->level[l];
         int64_t from = first / v->span;
@@ -261,6 +264,23 @@ static void refresh(ws_halfspace *h, int level, int64_t i)
         ws_halfspace_sort(h, level, i);
 }
 
+/* Has looking for hits in a spoilt tree cost as much as sorting all rows would? */
+static int sorting_pays(const ws_halfspace *h)
+{
+    double halvings = log2((double)h->leaves) + 1;
+
+    return h->waste > (double)h->base.shard.n * halvings;
+}
+
+/* Ask for the lines that a put will write. */
+static void fetch(const ws_halfspace *h, int64_t r)
+{
+    int64_t slot = h->slot[r], d = h->base.shard.d;
+    const float *to = h->leaf + slot / WS_LEAF * (d + 1) * WS_LEAF + slot % WS_LEAF;
+
+    for (int64_t j = 0; j <= d && j < COLUMNS; j++) __builtin_prefetch(to + j * WS_LEAF, 1);
+}
+
 ws_err ws_halfspace_update(ws_index *ix, const ws_moves *m)
 {
     ws_halfspace *h = (ws_halfspace *)ix;
@@ -268,6 +288,7 @@ ws_err ws_halfspace_update(ws_index *ix, const ws_moves *m)
     int64_t n = 0;
 
     for (int64_t k = 0; k < m->k; k++) {
+        if (k + AHEAD < m->k) fetch(h, m->row[k + AHEAD]);
         ws_halfspace_put(h, m->row[k]);
         touch(&h->level[0], h->slot[m->row[k]] / WS_LEAF, 1, list, &n);
     }
@@ -286,5 +307,6 @@ ws_err ws_halfspace_update(ws_index *ix, const ws_moves *m)
         above = swap;
         n = next;
     }
+    if (sorting_pays(h)) ws_halfspace_sort(h, h->levels - 1, 0);
     return WS_OK;
 }

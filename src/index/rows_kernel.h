@@ -8,16 +8,24 @@
 /* d <= 16 is known when this is compiled: no lane has more than one coordinate. */
 TARGET static inline __attribute__((always_inline)) void
 NAME(fixed)(const float *c, const int64_t *off, const float *b, const double *x, const int d,
-            int64_t n, double *z)
+            int64_t n, double *restrict z)
 {
+    const float *at[16];
+    double y[16];
+
+#pragma GCC unroll 16
+    for (int j = 0; j < d; j++) {
+        at[j] = c + off[j];
+        y[j] = x[j];
+    }
     for (int64_t i = 0; i < n; i += 8) {
         double8 lane[16], bias;
         int lanes = d;
 
 #pragma GCC unroll 16
         for (int j = 0; j < d; j++) {
-            LOAD(lane[j], c + off[j] + i);
-            lane[j] *= x[j];
+            LOAD(lane[j], at[j] + i);
+            lane[j] *= y[j];
         }
 #pragma GCC unroll 4
         for (int h = 8; h >= 1; h /= 2) {

@@ -2,10 +2,11 @@
  * against.  Its query also answers for kinds that do not take a query themselves.
  *
  * Rows go in blocks.  sgemm proposes the pairs that float32 cannot exclude, given the norms of
- * row and sample; ws_dot computes those and decides.  For a few samples the products are made
- * exactly at once, for packing rows for sgemm would cost more: short rows are turned into columns
- * and multiplied eight at a time (rows.h), long ones go through ws_dot. */
+ * row and sample; ws_dot computes those and decides.  Where packing for sgemm would cost more, the
+ * products are made exactly at once: short rows and a few dozen samples are turned into columns and
+ * multiplied eight at a time (rows.h), for four samples or fewer ws_dot takes every pair. */
 #include <math.h>
+#include <string.h>
 
 #include "wingspan/core/alloc.h"
 #include "wingspan/core/dot.h"
@@ -14,7 +15,7 @@
 #include "propose.h"
 #include "rows.h"
 
-enum { BLOCK = 4096, DIRECT = 4, SHORT = 16, PART = 256 };
+enum { BLOCK = 4096, DIRECT = 4, SHORT = 8, FEW = 64, PART = 256 };
 
 typedef struct scan {
     ws_index base;
@@ -26,12 +27,15 @@ struct ws_scan_work {
     int64_t row[BLOCK];
     float cut[BLOCK];
     float column[(SHORT + 1) * PART]; /* a part of the shard, by columns; its biases */
+    uint32_t number[PART];            /* 0, 1, 2, ... */
+    uint64_t hit[PART / 64];          /* which rows of the part fire on something */
+    int64_t place[PART];              /* on how many samples; then where their hits go */
     struct {
         double x[SHORT];
         uint32_t row[PART + 8];
-        double z[PART + 8]; /* hits of a part: rows and values */
+        double z[PART + 8];
         int64_t n;
-    } few[DIRECT];
+    } few[FEW];  /* the hits of a part for each sample */
     int64_t *id; /* [samples of the query] candidates of a row */
     double *z;
     int64_t id_capacity, z_capacity;
@@ -112,11 +116,9 @@ static void scan_part(ws_index *ix, const ws_rows_ops *o, const ws_query *q, int
     struct ws_scan_work *s = ix->scan;
     int64_t d = ix->shard.d, off[SHORT], whole = (n + 7) / 8 * 8;
     const float *b = ix->shard.b + from;
-    uint32_t id[PART];
     double z[PART];
 
     for (int64_t j = 0; j < d; j++) off[j] = j * PART;
-    for (int64_t i = 0; i < whole; i++) id[i] = (uint32_t)i;
     o->turn(ix->shard.w + from * d, d, n, s->column, PART);
     if (whole > n) { /* the last rows of the shard: up to eight with rows that never fire */
         float *last = s->column + SHORT * PART;
@@ -128,34 +130,54 @@ static void scan_part(ws_index *ix, const ws_rows_ops *o, const ws_query *q, int
     }
     for (int64_t k = 0; k < q->n; k++) {
         o->dots(s->column, off, b, s->few[k].x, d, whole, z);
-        s->few[k].n = o->keep(id, z, whole, q->threshold, s->few[k].row, s->few[k].z);
+        s->few[k].n = o->keep(s->number, z, whole, q->threshold, s->few[k].row, s->few[k].z);
     }
 }
 
-/* Hits of a part into one answer: the smallest row of all samples first. */
-static ws_err merge_part(struct ws_scan_work *s, const ws_query *q, int64_t from, ws_hits *out)
+/* Open the rows of a part that fire; place[row] becomes where its hits go. */
+static void open_rows(struct ws_scan_work *s, int64_t from, ws_hits *out)
 {
-    int64_t at[DIRECT] = {0}, most = 0;
-    ws_err err;
+    int64_t place = out->n;
 
-    for (int64_t k = 0; k < q->n; k++) most += s->few[k].n;
-    if (most == 0) return WS_OK;
-    if ((err = ws_hits_reserve_rows(out, most)) || (err = ws_hits_reserve(out, most))) return err;
-    for (;;) {
-        uint32_t row = UINT32_MAX;
+    for (int64_t word = 0; word < PART / 64; word++) {
+        for (uint64_t bits = s->hit[word]; bits; bits &= bits - 1) {
+            int64_t row = 64 * word + __builtin_ctzll(bits), n = s->place[row];
 
-        for (int64_t k = 0; k < q->n; k++)
-            if (at[k] < s->few[k].n && s->few[k].row[at[k]] < row) row = s->few[k].row[at[k]];
-        if (row == UINT32_MAX) break;
-        out->row[out->rows] = from + row;
-        out->first[out->rows++] = out->n;
-        for (int64_t k = 0; k < q->n; k++) {
-            if (at[k] >= s->few[k].n || s->few[k].row[at[k]] != row) continue;
-            out->pos[out->n] = (int32_t)k;
-            out->z[out->n] = s->few[k].z[at[k]++];
-            out->note[out->n++] = 0;
+            out->row[out->rows] = from + row;
+            out->first[out->rows++] = s->place[row] = place;
+            place += n;
         }
     }
+}
+
+/* The hits of a part, sample by sample, into an answer in order of the rows. */
+static ws_err merge_part(struct ws_scan_work *s, int64_t samples, int64_t from, ws_hits *out)
+{
+    int64_t n = 0;
+    ws_err err;
+
+    for (int64_t k = 0; k < samples; n += s->few[k++].n)
+        for (int64_t i = 0; i < s->few[k].n; i++) {
+            uint32_t row = s->few[k].row[i];
+
+            s->hit[row / 64] |= 1ull << row % 64;
+            s->place[row]++;
+        }
+    if (n == 0) return WS_OK;
+    if ((err = ws_hits_reserve_rows(out, n)) || (err = ws_hits_reserve(out, n))) return err;
+    open_rows(s, from, out);
+    for (int64_t k = 0; k < samples; k++)
+        for (int64_t i = 0; i < s->few[k].n; i++) {
+            int64_t to = s->place[s->few[k].row[i]]++;
+
+            out->pos[to] = (int32_t)k;
+            out->z[to] = s->few[k].z[i];
+            out->note[to] = 0;
+        }
+    for (int64_t k = 0; k < samples; k++)
+        for (int64_t i = 0; i < s->few[k].n; i++) s->place[s->few[k].row[i]] = 0;
+    memset(s->hit, 0, sizeof s->hit);
+    out->n += n;
     out->first[out->rows] = out->n;
     return WS_OK;
 }
@@ -168,12 +190,15 @@ static ws_err scan_few(ws_index *ix, const ws_query *q, ws_hits *hits)
     int64_t n = ix->shard.n, d = ix->shard.d;
     ws_err err = WS_OK;
 
+    memset(ix->scan->hit, 0, sizeof ix->scan->hit); /* an earlier query may have failed */
+    memset(ix->scan->place, 0, sizeof ix->scan->place);
+    for (uint32_t i = 0; i < PART; i++) ix->scan->number[i] = i;
     for (int64_t k = 0; k < q->n; k++)
         for (int64_t j = 0; j < d; j++)
             ix->scan->few[k].x[j] = (double)x->x[(ids ? ids[k] : k) * d + j];
     for (int64_t from = 0; from < n && !err; from += PART) {
         scan_part(ix, o, q, from, n - from < PART ? n - from : PART);
-        err = merge_part(ix->scan, q, from, hits);
+        err = merge_part(ix->scan, q->n, from, hits);
     }
     ix->counts.candidates += n * q->n;
     ix->counts.inner_products += n * q->n;
@@ -227,7 +252,7 @@ ws_err ws_scan_query(ws_index *ix, const double *norm, const ws_query *q, ws_hit
     const ws_samples *x = ws_query_samples(ix, q, &ids);
     ws_err err = ws_scan_prepare(ix, q->n);
 
-    if (!err && q->n <= DIRECT && ix->shard.d <= SHORT && x->x && !q->mask)
+    if (!err && q->n <= FEW && ix->shard.d <= SHORT && x->x && !q->mask)
         return scan_few(ix, q, hits);
     if (!err && q->n > DIRECT) err = ws_propose_samples(ix->proposer, x, ids, q->n);
     for (int64_t from = 0; from < ix->shard.n && !err;) {

@@ -145,6 +145,7 @@ ws_err ws_outputs(ws_net *net, ws_index *ix, const ws_query *q, ws_hits *hits, w
 
 /* verify.c - local: WS_ERR_INEXACT if the answer in r->hits is not the right one, WS_ERR_NOMEM */
 ws_err ws_run_verify(ws_run *r, const ws_query *q);
+void ws_run_count_missed(ws_run *r); /* collective: after a step that ended in WS_ERR_INEXACT */
 
 /* save.c, resume.c - collective */
 ws_err ws_run_save(ws_run *r);

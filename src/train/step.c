@@ -234,6 +234,7 @@ ws_err ws_run_step(ws_run *r)
     t = ws_seconds();
     err = ws_meeting_hold(&r->meet, r->comm, err, entries + 1, k);
     r->tally.reduce += ws_seconds() - t;
+    if (err == WS_ERR_INEXACT) ws_run_count_missed(r);
     if (err) return err;
 
     /* From here the error is the same on all ranks, or waits for the next meeting. */

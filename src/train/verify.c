@@ -68,6 +68,14 @@ static ws_err verdict(const ws_run *r, const ws_query *q, const ws_difference *d
                    (long long)d->missed, (long long)(d->extra + d->changed));
 }
 
+void ws_run_count_missed(ws_run *r)
+{
+    int64_t missed = r->check.missed;
+
+    MPI_Allreduce(MPI_IN_PLACE, &missed, 1, MPI_INT64_T, MPI_SUM, r->comm->mpi);
+    r->missed += missed;
+}
+
 ws_err ws_run_verify(ws_run *r, const ws_query *q)
 {
     ws_query truth = *q;

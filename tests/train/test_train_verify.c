@@ -138,6 +138,7 @@ static void a_miss_on_one_rank_ends_the_run_on_all(void **state)
         snprintf(want, sizeof want, "(rank %d, step %d: 1 missed", world.size - 1, (int)r.step + 1);
         assert_non_null(strstr(ws_err_text(), want));
         snprintf(text, sizeof text, "%s", ws_err_text());
+        assert_int_equal(r.missed, 1);
         MPI_Bcast(text, sizeof text, MPI_CHAR, 0, world.mpi);
         assert_string_equal(text, ws_err_text());
         ws_run_free(&r);

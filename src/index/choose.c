@@ -48,8 +48,8 @@ static double dtree_cost(const ws_index_plan *p)
 {
     double depth = p->active > 0 && p->active < 1 ? -ws_log(p->active) / 0.6931 : 0;
 
-    return any_fires(p) * (double)p->registered * 45 +
-           fired(p) * ((2 * depth + 2) * 5 + decide_ns(p));
+    return any_fires(p) * (double)p->registered * 35 +
+           fired(p) * ((2 * depth + 2) * 8 + decide_ns(p));
 }
 
 /* The share of pairs within the slack of the threshold at the start: what lists hold. */
@@ -60,10 +60,10 @@ static double listed_share(const ws_index_plan *p)
     return p->spread > 0 ? ws_gauss_tail((p->threshold - slack) / p->spread) : 1;
 }
 
-/* Entries are walked, few rows are read; one move in a hundred ends with the neuron listed again. */
+/* Entries are walked, few rows are read; one move in a thousand ends with the neuron listed again. */
 static double certified_cost(const ws_index_plan *p)
 {
-    double relist = 0.01 * any_fires(p) * (double)p->registered * propose_ns(p);
+    double relist = 0.001 * any_fires(p) * (double)p->registered * propose_ns(p);
 
     return (double)p->batch * listed_share(p) * 4 + 1.5 * fired(p) * decide_ns(p) + relist;
 }

@@ -13,9 +13,9 @@
 
 #include "index_impl.h"
 
-/* Rows of a slice; flops of building on it, which bounds the samples; rounds after the first. */
-enum { ROWS = 4096, ROUNDS = 4, REASON = 200 };
-#define BUILD_FLOPS 4e9
+/* Rows of a slice; kinds tried at most; rounds after the first. */
+enum { ROWS = 4096, TRIED = 3, ROUNDS = 4, REASON = 200 };
+#define BUILD_FLOPS 4e9  /* of building on a slice: bounds the samples */
 #define CLOSE 5          /* estimates further apart than this are believed */
 #define WORTH_SECONDS 10 /* an estimated run shorter than this is not worth a trial */
 #define KIND_SECONDS 0.3 /* no further round of a kind after this */
@@ -149,8 +149,8 @@ static int decide(const trial *t, const ws_candidate *list, const double *second
         used += snprintf(reason + used, (size_t)(REASON - used), "%s%s %.3g ms", k ? ", " : "",
                          list[k].kind, seconds[k] / t->comm->size * 1e3);
     snprintf(reason + used, (size_t)(REASON - used),
-             " a step: measured on %lld neurons and %lld samples a rank", (long long)ROWS,
-             (long long)t->x.n);
+             " a step: measured on %lld neurons and %lld samples a rank",
+             (long long)(t->plan->n < ROWS ? t->plan->n : ROWS), (long long)t->x.n);
     return best;
 }
 
@@ -160,7 +160,7 @@ static int close_ones(const ws_index_plan *p, const ws_candidate *list, int n)
     double seconds = list[0].cost * 1e-9 * (double)p->n * (double)p->steps;
     int k = 0;
 
-    while (k < n && list[k].cost <= CLOSE * list[0].cost) k++;
+    while (k < n && k < TRIED && list[k].cost <= CLOSE * list[0].cost) k++;
     return seconds < WORTH_SECONDS ? 1 : k;
 }
 

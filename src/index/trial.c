@@ -154,11 +154,11 @@ static int decide(const trial *t, const ws_candidate *list, const double *second
     return best;
 }
 
-/* How many of the candidates are close enough to the first to be tried. */
-static int close_ones(const ws_index_plan *p, const ws_candidate *list, int n)
+int ws_index_close(const ws_index_plan *p)
 {
-    double seconds = list[0].cost * 1e-9 * (double)p->n * (double)p->steps;
-    int k = 0;
+    ws_candidate list[WS_INDEX_CANDIDATES];
+    int k = 0, n = p->smooth ? 0 : ws_index_candidates(p, list);
+    double seconds = n ? list[0].cost * 1e-9 * (double)p->n * (double)p->steps : 0;
 
     while (k < n && k < TRIED && list[k].cost <= CLOSE * list[0].cost) k++;
     return seconds < WORTH_SECONDS ? 1 : k;
@@ -169,11 +169,12 @@ ws_err ws_index_trial(const ws_comm *comm, const ws_shard *shard, const ws_sampl
 {
     ws_candidate list[WS_INDEX_CANDIDATES];
     double seconds[WS_INDEX_CANDIDATES] = {0}, room = BUILD_FLOPS / (2.0 * ROWS * (double)p->d);
-    int n = p->smooth ? 0 : close_ones(p, list, ws_index_candidates(p, list));
+    int n = ws_index_close(p);
     trial t = {.comm = comm, .shard = shard, .slice = *shard, .x = *registered, .plan = p};
     ws_err err;
 
     if (n < 2) return WS_OK;
+    ws_index_candidates(p, list);
     if (t.slice.n > ROWS) t.slice.n = ROWS;
     if ((double)t.x.n > fmax(256, room)) t.x.n = (int64_t)fmax(256, room);
     t.batch = p->batch < t.x.n ? p->batch : t.x.n;

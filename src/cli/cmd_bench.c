@@ -8,7 +8,7 @@
 
 static const ws_opt rows[] = {
     {"kind", WS_OPT_STR, F(kind), "scan", "", "Options",
-     "which index, or several as in dtree,scan: those of train --index; lsh is approximate", 0},
+     "which index, or several as in dtree,scan; a name that is none lists those there are", 0},
     {"width", WS_OPT_STR, F(width), "65536", "", "Options",
      "neurons over all ranks, or a range in powers of two as in 2^12..2^16", 0},
     {"dim", WS_OPT_INT, F(dim), "784", "[1,1000000]", "Options",

@@ -63,10 +63,10 @@ static double listed_share(const ws_index_plan *p)
     return p->spread > 0 ? ws_gauss_tail((p->threshold - slack) / p->spread) : 1;
 }
 
-/* Entries are walked, few rows are read; one move in a hundred ends with the neuron listed again. */
+/* Entries are walked, few rows are read; one move in a thousand ends with the neuron listed again. */
 static double certified_cost(const ws_index_plan *p)
 {
-    double relist = 0.01 * any_fires(p) * (double)p->registered * propose_ns(p);
+    double relist = 0.001 * any_fires(p) * (double)p->registered * propose_ns(p);
 
     return (double)p->batch * listed_share(p) * 4 + 1.5 * fired(p) * decide_ns(p) + relist;
 }

@@ -13,9 +13,9 @@
 
 #include "index_impl.h"
 
-/* Rows of a slice; flops of building on it, which bounds the samples; rounds after the first. */
-enum { ROWS = 4096, ROUNDS = 4, REASON = 200 };
-#define BUILD_FLOPS 4e9
+/* Rows of a slice; kinds tried at most; rounds after the first. */
+enum { ROWS = 4096, TRIED = 3, ROUNDS = 4, REASON = 200 };
+#define BUILD_FLOPS 4e9  /* of building on a slice: bounds the samples */
 #define CLOSE 5          /* estimates further apart than this are believed */
 #define WORTH_SECONDS 10 /* an estimated run shorter than this is not worth a trial */
 #define KIND_SECONDS 0.3 /* no further round of a kind after this */
@@ -149,18 +149,18 @@ static int decide(const trial *t, const ws_candidate *list, const double *second
         used += snprintf(reason + used, (size_t)(REASON - used), "%s%s %.3g ms", k ? ", " : "",
                          list[k].kind, seconds[k] / t->comm->size * 1e3);
     snprintf(reason + used, (size_t)(REASON - used),
-             " a step: measured on %lld neurons and %lld samples a rank", (long long)ROWS,
-             (long long)t->x.n);
+             " a step: measured on %lld neurons and %lld samples a rank",
+             (long long)(t->plan->n < ROWS ? t->plan->n : ROWS), (long long)t->x.n);
     return best;
 }
 
-/* How many of the candidates are close enough to the first to be tried. */
-static int close_ones(const ws_index_plan *p, const ws_candidate *list, int n)
+int ws_index_close(const ws_index_plan *p)
 {
-    double seconds = list[0].cost * 1e-9 * (double)p->n * (double)p->steps;
-    int k = 0;
+    ws_candidate list[WS_INDEX_CANDIDATES];
+    int k = 0, n = p->smooth ? 0 : ws_index_candidates(p, list);
+    double seconds = n ? list[0].cost * 1e-9 * (double)p->n * (double)p->steps : 0;
 
-    while (k < n && list[k].cost <= CLOSE * list[0].cost) k++;
+    while (k < n && k < TRIED && list[k].cost <= CLOSE * list[0].cost) k++;
     return seconds < WORTH_SECONDS ? 1 : k;
 }
 
@@ -169,11 +169,12 @@ ws_err ws_index_trial(const ws_comm *comm, const ws_shard *shard, const ws_sampl
 {
     ws_candidate list[WS_INDEX_CANDIDATES];
     double seconds[WS_INDEX_CANDIDATES] = {0}, room = BUILD_FLOPS / (2.0 * ROWS * (double)p->d);
-    int n = p->smooth ? 0 : close_ones(p, list, ws_index_candidates(p, list));
+    int n = ws_index_close(p);
     trial t = {.comm = comm, .shard = shard, .slice = *shard, .x = *registered, .plan = p};
     ws_err err;
 
     if (n < 2) return WS_OK;
+    ws_index_candidates(p, list);
     if (t.slice.n > ROWS) t.slice.n = ROWS;
     if ((double)t.x.n > fmax(256, room)) t.x.n = (int64_t)fmax(256, room);
     t.batch = p->batch < t.x.n ? p->batch : t.x.n;

@@ -107,6 +107,9 @@ void ws_plan_print(const ws_run *r, const ws_plan *p)
            100 * p->active / (double)r->opt.width);
     printf("index     %s%s%s\n", ws_index_title(kind), ip.smooth ? "" : ": ",
            ip.smooth ? "" : reason);
+    if (r->opt.index[0] == 'a' && ws_index_close(&ip) > 1)
+        printf("          %d kinds are close: they will be timed at the start\n",
+               ws_index_close(&ip));
     printf("steps     %lld of %lld samples, %lld an epoch\n", (long long)r->total,
            (long long)r->batch, (long long)r->per_epoch);
     printf("a step    1 reduction of %.1f kB a rank%s\n", (double)words * 8 / 1e3,

@@ -100,6 +100,8 @@ static ws_err put_step(ws_run *r)
     if (r->opt.verify_index > 0) {
         ws_metrics_int(m, "verified", r->verified);
         ws_metrics_int(m, "missed", r->missed);
+        if (!ws_index_is_exact(r->ix))
+            ws_metrics_real(m, "recall", 1 - (double)r->missed / (double)r->truth);
         put_seconds(m, "seconds_verify", t->verify, t->steps);
     }
     put_seconds(m, "seconds_query", t->query, t->steps);
@@ -175,6 +177,10 @@ ws_err ws_report_end(ws_run *r, const char *status)
                     r->epoch_samples > 0 && r->epoch_correct >= 0
                         ? (double)r->epoch_correct / (double)r->epoch_samples
                         : NAN);
+    if (r->opt.verify_index > 0) {
+        ws_metrics_int(m, "verified", r->verified);
+        ws_metrics_int(m, "missed", r->missed);
+    }
     ws_metrics_real(m, "test_accuracy", r->test_accuracy);
     ws_metrics_real(m, "test_loss", r->test_loss);
     ws_metrics_real(m, "test_rmse", r->test_rmse);

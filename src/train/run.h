@@ -35,7 +35,8 @@ enum {
     COUNT_STOP,       /* ranks that were asked to stop */
     COUNT_SAVE,       /* rank 0: a checkpoint is due by the clock */
     COUNT_VERIFIED,   /* rank 0: samples whose answer every rank has checked */
-    COUNT_MISSED,     /* pairs that an approximate index missed on them */
+    COUNT_TRUTH,      /* pairs that fire on them */
+    COUNT_MISSED,     /* those of them that an approximate index missed */
     COUNTS
 };
 
@@ -84,11 +85,11 @@ typedef struct ws_run {
     int64_t checked, found; /* COUNT_CHECKED, COUNT_FOUND of all steps of this run */
     struct {
         int32_t *pos; /* [n] positions in the batch, ascending */
-        int64_t capacity, n, queries, missed;
-    } check;                  /* of this step on this rank (verify.c) */
-    int64_t verified, missed; /* since the program began, over all ranks */
-    int64_t dead;             /* samples of epoch 0 on which nothing fired */
-    int stop, save;           /* what the last meeting said */
+        int64_t capacity, n, queries, truth, missed;
+    } check;                         /* of this step on this rank (verify.c) */
+    int64_t verified, truth, missed; /* since the program began, over all ranks */
+    int64_t dead;                    /* samples of epoch 0 on which nothing fired */
+    int stop, save;                  /* what the last meeting said */
 
     struct {
         ws_newton *nt;      /* NULL: a first-order optimiser */
@@ -173,6 +174,7 @@ ws_err ws_outputs(ws_net *net, ws_index *ix, const ws_query *q, ws_hits *hits, w
 
 /* verify.c - local: WS_ERR_INEXACT if the answer in r->hits is not the right one, WS_ERR_NOMEM */
 ws_err ws_run_verify(ws_run *r, const ws_query *q);
+void ws_run_count_missed(ws_run *r); /* collective: after a step that ended in WS_ERR_INEXACT */
 
 /* save.c, resume.c - collective */
 ws_err ws_run_save(ws_run *r);

@@ -138,6 +138,7 @@ static void a_miss_on_one_rank_ends_the_run_on_all(void **state)
         snprintf(want, sizeof want, "(rank %d, step %d: 1 missed", world.size - 1, (int)r.step + 1);
         assert_non_null(strstr(ws_err_text(), want));
         snprintf(text, sizeof text, "%s", ws_err_text());
+        assert_int_equal(r.missed, 1);
         MPI_Bcast(text, sizeof text, MPI_CHAR, 0, world.mpi);
         assert_string_equal(text, ws_err_text());
         ws_run_free(&r);
@@ -153,6 +154,7 @@ static void misses_of_an_approximate_index_are_counted(void **state)
     while (r.step < 6) assert_all(ws_run_step(&r) == WS_OK);
     assert_int_equal(r.verified, 60);
     assert_true(r.missed > 0 && r.missed <= 60);
+    assert_true(r.truth > 10 * r.missed);
     ws_run_free(&r);
 }
 

@@ -228,6 +228,10 @@ const char *ws_index_choose(const ws_index_plan *p, char reason[200]);
  *  plan, among the kinds that there are. */
 const char *ws_index_choose_any(const ws_index_plan *p, char reason[200]);
 
+/** How many kinds ws_index_trial() would time; fewer than 2: it would not.  Not collective: a pure
+ *  function of the plan. */
+int ws_index_close(const ws_index_plan *p);
+
 /** Choose by time, where the estimates are close and the run is long enough to gain by it.
  *
  *  Collective over comm; the plan must be the same on every rank.

@@ -23,6 +23,15 @@ void ws_sgemm_nt(int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, c
                 ws_int(lda), b, ws_int(ldb), 0.0f, c, ws_int(ldc));
 }
 
+void ws_dgemm_nt(int64_t m, int64_t n, int64_t k, const double *a, int64_t lda, const double *b,
+                 int64_t ldb, double *c, int64_t ldc)
+{
+    WS_ASSERT(k > 0);
+    if (m == 0 || n == 0) return;
+    cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, ws_int(m), ws_int(n), ws_int(k), 1.0, a,
+                ws_int(lda), b, ws_int(ldb), 0.0, c, ws_int(ldc));
+}
+
 double ws_sgemm_error(int64_t k)
 {
     double ku = (double)(k + 2) * 5.9604644775390625e-8; /* 2^-24; room for the final rounding */

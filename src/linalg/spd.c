@@ -128,8 +128,7 @@ static ws_err solve_on_grid(ws_spd *s, int64_t k, double *b)
     deal(s, k, b, 0);
     if (g->row >= 0) ws_cyclic_solve(g, s->n, s->factor, k, s->b);
     deal(s, k, b, 1);
-    for (int64_t c = 0; c < k; c++)
-        MPI_Allreduce(MPI_IN_PLACE, b + c * s->n, ws_int(s->n), MPI_DOUBLE, MPI_SUM, s->comm->mpi);
+    MPI_Allreduce(MPI_IN_PLACE, b, ws_int(k * s->n), MPI_DOUBLE, MPI_SUM, s->comm->mpi);
     return WS_OK;
 }
 
@@ -137,8 +136,7 @@ ws_err ws_spd_solve(ws_spd *s, int64_t k, double *b)
 {
     if (!s->serial) return solve_on_grid(s, k, b);
     if (s->comm->rank == 0) ws_cholesky_solve(s->n, s->factor, k, b);
-    for (int64_t c = 0; c < k; c++)
-        MPI_Bcast(b + c * s->n, ws_int(s->n), MPI_DOUBLE, 0, s->comm->mpi);
+    MPI_Bcast(b, ws_int(k * s->n), MPI_DOUBLE, 0, s->comm->mpi);
     return WS_OK;
 }
 

@@ -47,9 +47,10 @@ static ws_err alloc_vectors(ws_newton *nt)
         (err = ws_alloc(&nt->row, d, sizeof *nt->row, what)) ||
         (err = ws_alloc(&nt->rowf, d, sizeof *nt->rowf, what)))
         return err;
-    /* With one output there are no products, but for a test. */
-    return n <= INNER && nt->net->spec.c > 1 ? ws_alloc(&nt->inner, n * n, sizeof *nt->inner, what)
-                                             : WS_OK;
+    /* One output is solved without products, unless a sketch stands for the matrix. */
+    return n <= INNER && (nt->net->spec.c > 1 || nt->spec.sketch)
+               ? ws_alloc(&nt->inner, n * n, sizeof *nt->inner, what)
+               : WS_OK;
 }
 
 ws_err ws_newton_create(const ws_newton_spec *spec, ws_optim *o, const ws_samples *x,
@@ -71,6 +72,11 @@ ws_err ws_newton_create(const ws_newton_spec *spec, ws_optim *o, const ws_sample
     nt->entries = spec->n * net->spec.c;
     err = ws_agree(net->comm, alloc_vectors(nt));
     if (!err) err = ws_spd_create(net->comm, spec->n, spec->serial, &nt->gram);
+    nt->train = *x;
+    nt->train.n = spec->n;
+    if (!err && spec->sketch)
+        err = ws_sketch_create(net->comm, spec->sketch, &nt->train, net->spec.m, 8 * spec->n,
+                               spec->seed, &nt->sketch);
     if (err) {
         ws_newton_destroy(&nt);
         return err;
@@ -86,6 +92,8 @@ void ws_newton_destroy(ws_newton **p)
 
     if (!nt) return;
     ws_spd_destroy(&nt->gram);
+    ws_sketch_destroy(&nt->sketch);
+    ws_free(&nt->neuron);
     ws_meeting_free(&nt->meet);
     ws_free(&nt->count);
     ws_free(&nt->alone);
@@ -188,7 +196,7 @@ ws_err ws_newton_solve(ws_newton *nt, const double *r, double penalty, double da
     nt->pull = nt->spec.ridge > 0 ? nt->spec.ridge / u : 0;
     right_hand_side(nt, r);
     if ((err = ws_spd_factor(nt->gram, u, &step->ok)) || !step->ok) return err;
-    if (nt->net->spec.c == 1) {
+    if (nt->net->spec.c == 1 && !nt->sketch) {
         memset(nt->rest, 0, (size_t)nt->entries * sizeof *nt->rest);
         err = precondition(&of, nt->b, nt->z);
     } else {
@@ -210,9 +218,9 @@ void ws_newton_traffic(const ws_newton *nt, int64_t *bytes, int64_t *meetings)
 double ws_newton_bytes(const ws_newton_spec *spec, const ws_net_spec *net, int64_t rows, int size)
 {
     double n = (double)spec->n, vectors = 9.0 * n * net->c;
-    double inner = spec->n <= INNER && net->c > 1 ? sizeof(float) * n * n : 0;
+    double inner = spec->n <= INNER && (net->c > 1 || spec->sketch) ? sizeof(float) * n * n : 0;
     double panel = sizeof(int32_t) * fmin(n * n / 2, 1 << 24);
 
     return (double)rows * sizeof(float) * (double)net->d + 8 * vectors + inner + panel +
-           ws_spd_bytes(spec->n, size);
+           ws_spd_bytes(spec->n, size) + (spec->sketch ? ws_sketch_bytes(spec->n, 8 * spec->n) : 0);
 }

@@ -6,6 +6,7 @@
 #include "optim_impl.h"
 #include "wingspan/linalg/spd.h"
 #include "wingspan/optim/newton.h"
+#include "wingspan/sketch/sketch.h"
 
 struct ws_newton {
     ws_newton_spec spec;
@@ -17,9 +18,13 @@ struct ws_newton {
 
     /* the matrix that all outputs share */
     ws_spd *gram;
-    int32_t *count;  /* pairs of samples fired together: a panel of rows, packed */
-    int64_t *alone;  /* [n] neurons that fire on a sample */
-    float *inner;    /* [n x n] <x_i, x_j>, or NULL where it would be too large */
+    int32_t *count;    /* pairs of samples fired together: a panel of rows, packed */
+    int64_t *alone;    /* [n] neurons that fire on a sample */
+    float *inner;      /* [n x n] <x_i, x_j>, or NULL where it would be too large */
+    ws_sketch *sketch; /* or NULL */
+    ws_samples train;  /* the n samples, for the sketch */
+    int64_t *neuron;   /* global ids of hits, for the sketch */
+    int64_t neuron_room;
     double diagonal; /* mean of the diagonal of J J' */
 
     /* a solution */

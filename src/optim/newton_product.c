@@ -8,7 +8,7 @@
 #include "wingspan/core/dot.h"
 #include "wingspan/core/hash.h"
 
-enum { PANEL = 1 << 24 }; /* counts at a time: 64 MiB */
+enum { PANEL = 1 << 24, BLOCK = 64 }; /* counts at a time: 64 MiB; blocks as spd.h deals them */
 
 /* ---- the matrix that all outputs share ---- */
 
@@ -79,11 +79,11 @@ static void put_panel(ws_newton *nt, int64_t i0, int64_t i1)
     }
 }
 
-ws_err ws_newton_gram(ws_newton *nt)
+/* By counts, exactly. */
+static void exact_gram(ws_newton *nt)
 {
     const ws_comm *c = nt->net->comm;
     int64_t n = nt->spec.n;
-    double sum = 0, s2 = nt->net->spec.scale * nt->net->spec.scale;
 
     for (int64_t i0 = 0, i1; i0 < n; i0 = i1) {
         i1 = panel_end(i0, n);
@@ -93,6 +93,64 @@ ws_err ws_newton_gram(ws_newton *nt)
         nt->meet.bytes += packed(i1, i0) * (int64_t)sizeof *nt->count;
         nt->meet.meetings++;
         put_panel(nt, i0, i1);
+    }
+}
+
+/* Neurons that fire on each sample, over all ranks. */
+static void count_alone(ws_newton *nt)
+{
+    const ws_hits *h = nt->hits;
+
+    memset(nt->alone, 0, (size_t)nt->spec.n * sizeof *nt->alone);
+    for (int64_t k = 0; k < h->rows; k++)
+        for (int64_t p = h->first[k]; p < h->first[k + 1]; p++)
+            nt->alone[h->pos[p]] += speaks(nt->net, h->row[k]);
+    MPI_Allreduce(MPI_IN_PLACE, nt->alone, ws_int(nt->spec.n), MPI_INT64_T, MPI_SUM,
+                  nt->net->comm->mpi);
+}
+
+/* One block of 64 x 64 of the sketched matrix. */
+static void put_block(ws_newton *nt, int64_t i0, int64_t j0)
+{
+    double block[BLOCK * BLOCK], s2 = nt->net->spec.scale * nt->net->spec.scale;
+    int64_t n = nt->spec.n, rows = n - i0 < BLOCK ? n - i0 : BLOCK;
+    int64_t cols = n - j0 < BLOCK ? n - j0 : BLOCK;
+
+    if (!ws_spd_holds(nt->gram, i0, j0)) return;
+    ws_sketch_gram(nt->sketch, i0, rows, j0, cols, block);
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t j = 0; j < cols && j0 + j <= i0 + i; j++)
+            ws_spd_put(nt->gram, i0 + i, j0 + j, s2 * block[i * cols + j]);
+}
+
+static ws_err sketched_gram(ws_newton *nt)
+{
+    const ws_hits *h = nt->hits;
+    ws_fired f = {.rows = h->rows, .first = h->first, .pos = h->pos};
+    ws_err err = ws_grow(&nt->neuron, &nt->neuron_room, h->rows, sizeof *nt->neuron, "a sketch");
+
+    if ((err = ws_agree(nt->net->comm, err))) return err;
+    count_alone(nt);
+    for (int64_t k = 0; k < h->rows; k++) nt->neuron[k] = nt->net->first + h->row[k];
+    f.id = nt->neuron;
+    /* Only the very last neuron may be silent. */
+    if (f.rows > 0 && !speaks(nt->net, h->row[f.rows - 1])) f.rows--;
+    if ((err = ws_sketch_apply(nt->sketch, &f))) return err;
+    for (int64_t i0 = 0; i0 < nt->spec.n; i0 += BLOCK)
+        for (int64_t j0 = 0; j0 <= i0; j0 += BLOCK) put_block(nt, i0, j0);
+    return WS_OK;
+}
+
+ws_err ws_newton_gram(ws_newton *nt)
+{
+    int64_t n = nt->spec.n;
+    double sum = 0, s2 = nt->net->spec.scale * nt->net->spec.scale;
+
+    if (nt->sketch) {
+        ws_err err = sketched_gram(nt);
+        if (err) return err;
+    } else {
+        exact_gram(nt);
     }
     for (int64_t i = 0; i < n; i++) {
         ws_samples_row(nt->x, i, nt->rowf);
@@ -110,11 +168,31 @@ int ws_newton_by_inner(const ws_newton *nt, int64_t k)
     return nt->inner && k < nt->x->d / 8 + 2;
 }
 
-/* image_p = sum_q <x_p, x_q> coef_q over the k samples of one neuron, by their Gram matrix. */
+/* image_p = sum_q <x_p, x_q> coef_q over the k samples of one neuron, by their Gram matrix: four
+ * sums side by side, each in the order of q. */
 static void through_inner(const ws_newton *nt, const int32_t *pos, int64_t k)
 {
-    for (int64_t p = 0; p < k; p++) {
-        const float *g = nt->inner + (int64_t)pos[p] * nt->spec.n;
+    int64_t p = 0, n = nt->spec.n;
+
+    for (; p + 4 <= k; p += 4) {
+        const float *g0 = nt->inner + pos[p] * n, *g1 = nt->inner + pos[p + 1] * n;
+        const float *g2 = nt->inner + pos[p + 2] * n, *g3 = nt->inner + pos[p + 3] * n;
+        double s0 = 0, s1 = 0, s2 = 0, s3 = 0;
+
+        for (int64_t q = 0; q < k; q++) {
+            double c = nt->coef[q];
+            s0 += (double)g0[pos[q]] * c;
+            s1 += (double)g1[pos[q]] * c;
+            s2 += (double)g2[pos[q]] * c;
+            s3 += (double)g3[pos[q]] * c;
+        }
+        nt->image[p] = s0;
+        nt->image[p + 1] = s1;
+        nt->image[p + 2] = s2;
+        nt->image[p + 3] = s3;
+    }
+    for (; p < k; p++) {
+        const float *g = nt->inner + pos[p] * n;
         double sum = 0;
 
         for (int64_t q = 0; q < k; q++) sum += (double)g[pos[q]] * nt->coef[q];

@@ -14,20 +14,29 @@
 #include "run.h"
 #include "wingspan/core/alloc.h"
 #include "wingspan/core/clock.h"
+#include "wingspan/core/fmath.h"
 #include "wingspan/linalg/spd.h"
 
-/* Damping stays within [least, largest]; a promise below floor_of_promise of the loss is rounding;
- * so may be what is left of a residual below floor_of_residual of the targets. */
-static const double least = 1e-8, largest = 1e4;
-static const double floor_of_promise = 1e-13, floor_of_residual = 1e-6;
+/* Damping stays within [least, largest]; a promise below floor_of_promise of the loss is rounding. */
+static const double least = 1e-8, largest = 1e4, floor_of_promise = 1e-13;
+
+ws_newton_spec ws_newton_of(const ws_run *r)
+{
+    const ws_train_options *o = &r->opt;
+
+    return (ws_newton_spec){.n = r->ds->n,
+                            .ridge = o->ridge * (double)r->ds->n,
+                            .tolerance = o->cg_tolerance,
+                            .most = 200,
+                            .serial = WS_SPD_SERIAL,
+                            .sketch =
+                                strcmp(o->preconditioner, "gram") == 0 ? NULL : o->preconditioner,
+                            .seed = (uint64_t)o->seed};
+}
 
 ws_err ws_newton_setup(ws_run *r)
 {
-    ws_newton_spec spec = {.n = r->ds->n,
-                           .ridge = r->opt.ridge * (double)r->ds->n,
-                           .tolerance = r->opt.cg_tolerance,
-                           .most = 200,
-                           .serial = WS_SPD_SERIAL};
+    ws_newton_spec spec = ws_newton_of(r);
     ws_err err;
 
     r->newton.contraction = NAN;
@@ -128,12 +137,17 @@ static double next_damping(double damping, double gain)
     return gain < 0.25 ? damping * 10 : damping;
 }
 
-/* Is the residual so small that float32 weights may not let it fall further? */
+/* Is the residual so small that float32 weights may not let it fall further?  A millionth of the
+ * targets; or, with k neurons firing on a sample, what half a unit in the last place of each
+ * neuron's weights comes to, since a smaller step is lost in them. */
 static int at_the_floor(const ws_run *r, int64_t n)
 {
-    double least_error = floor_of_residual * floor_of_residual * 2 * (double)n * r->newton.base;
+    const ws_net_spec *s = &r->net->spec;
+    double k = (double)s->m * ws_gauss_tail(r->opt.shift);
+    double lost = 0x1p-23 * s->scale * k * s->init_scale * s->x_scale;
+    double floor2 = fmax(1e-12 * 2 * r->newton.base, lost * lost * s->c);
 
-    return r->newton.error < least_error;
+    return r->newton.error < floor2 * (double)n;
 }
 
 /* A step with this damping: *gain > 0 if the run stays there, *promise as a part of the loss. */

@@ -61,7 +61,7 @@ ws_err ws_run_plan(const ws_run *r, ws_plan *p)
     p->weights = ws_net_bytes(&spec, ip.n);
     p->optimiser = ws_optim_bytes(&opt, &spec, ip.n);
     if (ws_is_newton(&r->opt)) {
-        ws_newton_spec ns = {.n = r->ds->n};
+        ws_newton_spec ns = ws_newton_of(r);
         p->optimiser += ws_newton_bytes(&ns, &spec, ip.n, r->comm->size);
     }
     p->index = ws_index_bytes(kind, &ip);

@@ -163,6 +163,7 @@ void ws_step_dead(ws_run *r, int64_t k);                                      /*
 void ws_run_forget_stop(void); /* a request is good for one run */
 
 /* newton.c - collective */
+ws_newton_spec ws_newton_of(const ws_run *r); /* local */
 ws_err ws_newton_setup(ws_run *r);
 ws_err ws_run_newton(ws_run *r, const int64_t *ids, int64_t n);
 int ws_is_newton(const ws_train_options *o); /* local */

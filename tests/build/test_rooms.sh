@@ -1,7 +1,7 @@
 # A file of a room compiles with an include of a room below, and does not with one above.
 set -u
-rooms=(core linalg io index model optim train cli)
-header=(err.h blas.h dataset.h index.h net.h optim.h train.h)
+rooms=(core linalg io sketch index model optim train cli)
+header=(err.h blas.h dataset.h sketch.h index.h net.h optim.h train.h)
 failed=0
 compiles() { # room, header
   printf '#include "wingspan/%s"\nint nothing;\n' "$2" >t.c

@@ -50,6 +50,11 @@ expect 2 3 "did you mean --width" train --widht 3 --rate -1 --index treee
 expect 2 1 "data is missing" train
 expect 2 1 "momentum goes with" $t --data good.h5 --optimizer adam --momentum 0.5
 expect 2 1 "does not go with --optimizer gd" $t --data good.h5 --optimizer gd --batch 5
+expect 2 1 "gauss-newton does not go with --batch" $t --data good.h5 --optimizer gauss-newton --batch 5
+expect 2 1 "gauss-newton does not go with --rate" $t --data good.h5 --optimizer gauss-newton --rate 1
+expect 2 1 "gauss-newton does not go with a smooth" $t --data good.h5 --optimizer gauss-newton --activation tanh
+expect 2 1 "gauss-newton does not go with a --loss" $t --data good.h5 --optimizer gauss-newton --loss softmax
+expect 2 1 "samples 999 is more than" $t --data good.h5 --samples 999
 expect 2 1 "checkpoint-every" $t --data good.h5 --checkpoint-every often
 expect 2 1 "output-scale" $t --data good.h5 --output-scale large
 expect 2 1 "none.ini" $t --data good.h5 --config none.ini

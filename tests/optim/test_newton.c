@@ -64,7 +64,7 @@ static void make(const ws_comm *comm, int c, int bias, double ridge, int64_t ser
                         .train_bias = bias,
                         .keep_start = ridge > 0};
     ws_optim_spec os = {.name = "gauss-newton", .ridge = ridge / SAMPLES};
-    ws_newton_spec ns = {SAMPLES, ridge, 1e-12, 500, serial};
+    ws_newton_spec ns = {SAMPLES, ridge, 1e-12, 500, serial, NULL, 0};
     ws_shard shard;
 
     memset(t, 0, sizeof *t);
@@ -265,7 +265,7 @@ static void a_grid_of_ranks_and_one_rank_take_the_same_step(void **state)
 
 static void other_networks_are_refused(void **state)
 {
-    ws_newton_spec ns = {SAMPLES, 0, 1e-3, 100, 100};
+    ws_newton_spec ns = {SAMPLES, 0, 1e-3, 100, 100, NULL, 0};
     ws_newton *nt;
     made t;
 

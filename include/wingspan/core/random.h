@@ -16,7 +16,8 @@ typedef enum ws_stream {
     WS_STREAM_POWER = 4,   /* start vector of power iterations */
     WS_STREAM_VERIFY = 5,  /* which queries are checked */
     WS_STREAM_TEST = 6,    /* free for tests and benches */
-    WS_STREAM_HASH = 7     /* directions of hash tables; layer = table */
+    WS_STREAM_HASH = 7,    /* directions of hash tables; layer = table */
+    WS_STREAM_SKETCH = 12  /* random linear maps */
 } ws_stream;
 
 typedef struct ws_key {

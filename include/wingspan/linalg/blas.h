@@ -15,6 +15,11 @@ void ws_blas_init(void);
 void ws_sgemm_nt(int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, const float *b,
                  int64_t ldb, float *c, int64_t ldc);
 
+/** C = A B^T in float64, as ws_sgemm_nt.  Not collective.  Whole numbers whose sums stay below 2^53
+ *  are multiplied exactly. */
+void ws_dgemm_nt(int64_t m, int64_t n, int64_t k, const double *a, int64_t lda, const double *b,
+                 int64_t ldb, double *c, int64_t ldc);
+
 /** A bound on |fl(<a,b>) - <a,b>| / (||a|| ||b||) for a float32 product of length k, in any
  *  order of summation, fused or not: k u / (1 - k u) with u = 2^-24, and a little room. */
 double ws_sgemm_error(int64_t k);

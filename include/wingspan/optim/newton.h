@@ -16,6 +16,9 @@
  * share.  (Leaving the coupling of the outputs out instead ruins convergence: a contraction
  * of 0.5 a step instead of 0.04 on 2000 digits.)
  *
+ * The shared matrix may also be estimated by a sketch (wingspan/sketch/sketch.h); its Cholesky factor
+ * is the triangle of the sketch's QR.  Then one output is solved by conjugate gradients as well.
+ *
  * Relu with output weights +-1.  Levenberg (1944), Marquardt (1963); the Gram form as in Cai et al.
  * (2019), Brand, Peng, Song and Weinstein (2021). */
 #ifndef WS_OPTIM_NEWTON_H
@@ -34,6 +37,9 @@ typedef struct ws_newton_spec {
     double tolerance; /* of conjugate gradients, relative to the right-hand side */
     int most;         /* iterations at most */
     int64_t serial;   /* systems up to this order are solved by rank 0: WS_SPD_SERIAL */
+    const char
+        *sketch;   /* NULL: the exact matrix; else a kind of sketch of 8 n rows stands for it */
+    uint64_t seed; /* of the sketch */
 } ws_newton_spec;
 
 /* What a solution promises and what it took. */

@@ -22,11 +22,12 @@ typedef struct ws_train_options {
     char optimizer[WS_OPT_TEXT], schedule[WS_OPT_TEXT];
     double rate; /* NaN: auto */
     double momentum, weight_decay, beta1, beta2, epsilon, ridge, rate_factor;
-    int64_t rate_every;           /* epochs */
-    double damping, cg_tolerance; /* gauss-newton */
-    int64_t batch;                /* 0: all */
-    int64_t epochs, steps;        /* 0: no such limit */
-    double target_loss;           /* NaN: none */
+    int64_t rate_every;               /* epochs */
+    double damping, cg_tolerance;     /* gauss-newton */
+    char preconditioner[WS_OPT_TEXT]; /* gauss-newton */
+    int64_t batch;                    /* 0: all */
+    int64_t epochs, steps;            /* 0: no such limit */
+    double target_loss;               /* NaN: none */
     char index[WS_OPT_TEXT];
     double slack; /* NaN: auto */
     int64_t lsh_tables, lsh_bits, lsh_every;

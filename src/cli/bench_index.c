@@ -196,15 +196,12 @@ static ws_err compare(bench *t, double *index_seconds, double *scan_seconds)
     return WS_OK;
 }
 
-static ws_err tell(bench *t, ws_index *ix, double *seconds)
+static ws_err tell(bench *t, ws_index *ix, int group, double *seconds)
 {
+    ws_moves m = ws_bench_case_moves(&t->c, group);
     double s = ws_seconds();
-    ws_err err = WS_OK;
+    ws_err err = ws_index_update(ix, &m);
 
-    for (int group = 0; group < 2 && !err; group++) {
-        ws_moves m = ws_bench_case_moves(&t->c, group);
-        err = ws_index_update(ix, &m);
-    }
     *seconds += ws_seconds() - s;
     return err;
 }
@@ -216,11 +213,13 @@ static ws_err step(bench *t, int64_t k)
     ws_difference d;
     ws_err err = compare(t, &t->seconds[0][0], &t->seconds[1][0]);
 
-    if (!err) err = ws_bench_case_step(&t->c, &t->hits, k);
-    if (!err) err = tell(t, t->ix, &t->seconds[0][1]);
-    if (!err) err = tell(t, t->scan, &t->seconds[1][1]);
+    for (int group = 0; group < 2 && !err; group++) {
+        err = ws_bench_case_step(&t->c, &t->hits, k, group);
+        if (!err) err = tell(t, t->ix, group, &t->seconds[0][1]);
+        if (!err) err = tell(t, t->scan, group, &t->seconds[1][1]);
+        t->moved += t->c.moved[group].k;
+    }
     if (err) return err;
-    t->moved += t->c.moved[0].k + t->c.moved[1].k;
     if (k > 0) {
         ws_hits_compare(&t->right, &t->before, &d);
         t->flips += d.missed + d.extra;

@@ -42,13 +42,14 @@ ws_err ws_bench_case_make(const ws_comm *comm, const ws_bench_options *o, int64_
                           ws_bench_case *c);
 void ws_bench_case_free(ws_bench_case *c);
 
-/** Move neurons as a step of training does, and note in c->moved what the index must be told.
+/** Move neurons as a step of training does, and note in c->moved[group] what the index must be
+ *  told before anything else moves.
  *
- *  Not collective.  hits are the answer for all samples.  The neurons that fired move by a
+ *  Not collective.  hits are the answer for all samples.  Group 0: the neurons that fired move by a
  *  combination of the samples that fired them, a little; one pair in 16 is pushed below the
- *  threshold.  For every 64 of them, one neuron anywhere is moved until some sample fires it.
+ *  threshold.  Group 1: for every 64 of them, one neuron anywhere is moved until some sample fires it.
  *  @return local: WS_ERR_NOMEM */
-ws_err ws_bench_case_step(ws_bench_case *c, const ws_hits *hits, int64_t step);
+ws_err ws_bench_case_step(ws_bench_case *c, const ws_hits *hits, int64_t step, int group);
 
 /** What an index must be told about c->moved[group]. */
 ws_moves ws_bench_case_moves(const ws_bench_case *c, int group);

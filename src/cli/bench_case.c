@@ -185,18 +185,26 @@ static void step_others(ws_bench_case *c, int64_t k, int64_t step)
     }
 }
 
-ws_err ws_bench_case_step(ws_bench_case *c, const ws_hits *hits, int64_t step)
+/* How many neurons of the answer move. */
+static int64_t movers(const ws_bench_case *c, const ws_hits *hits)
 {
     double share = isnan(c->o->updates) ? (double)hits->rows
                                         : ceil(c->o->updates * (double)c->n / (double)c->width);
-    int64_t k = share < (double)hits->rows ? (int64_t)share : hits->rows;
-    int64_t others = k > 0 ? (k + AWAKENED - 1) / AWAKENED : 0;
-    ws_err err = open_moves(&c->moved[0], k, hits->n);
 
-    if (!err) err = open_moves(&c->moved[1], others, others);
+    return share < (double)hits->rows ? (int64_t)share : hits->rows;
+}
+
+ws_err ws_bench_case_step(ws_bench_case *c, const ws_hits *hits, int64_t step, int group)
+{
+    int64_t k = movers(c, hits), others = (k + AWAKENED - 1) / AWAKENED;
+    ws_err err = group == 0 ? open_moves(&c->moved[0], k, hits->n)
+                            : open_moves(&c->moved[1], others, others);
+
     if (err) return err;
-    step_fired(c, hits, k, step);
-    step_others(c, others, step);
+    if (group == 0)
+        step_fired(c, hits, k, step);
+    else
+        step_others(c, others, step);
     return WS_OK;
 }
 

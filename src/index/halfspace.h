@@ -69,15 +69,10 @@ typedef struct ws_halfspace {
 /** Sort the rows below node i of a level into its slots, and make the boxes.  Not collective. */
 void ws_halfspace_sort(ws_halfspace *h, int level, int64_t i);
 
-/** Make box i of a level empty. */
+/** Make box i of a level empty.  Not collective. */
 void ws_halfspace_clear(ws_halfspace *h, int level, int64_t i);
 
-/** Write row r's numbers into its slot; a row that can never fire becomes NaN. */
-void ws_halfspace_put(ws_halfspace *h, int64_t r);
-
-/** Make a node's box tight around what is below.  Counted. */
-void ws_halfspace_fit(ws_halfspace *h, int level, int64_t i);
-
+/** The kind's update slot.  Not collective. */
 ws_err ws_halfspace_update(ws_index *ix, const ws_moves *moves);
 
 static inline int64_t ws_smaller(int64_t a, int64_t b)

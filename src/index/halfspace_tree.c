@@ -103,7 +103,8 @@ static void halve(ws_halfspace *h, uint32_t *id, int64_t n)
     }
 }
 
-void ws_halfspace_put(ws_halfspace *h, int64_t r)
+/* Write row r's numbers into its slot; a row that can never fire becomes NaN. */
+static void put(ws_halfspace *h, int64_t r)
 {
     const ws_shard *s = &h->base.shard;
     int64_t slot = h->slot[r], d = s->d;
@@ -208,7 +209,8 @@ void ws_halfspace_clear(ws_halfspace *h, int level, int64_t i)
     make_empty(box_of(&h->level[level], i, h->base.shard.d), h->base.shard.d);
 }
 
-void ws_halfspace_fit(ws_halfspace *h, int level, int64_t i)
+/* Make a node's box tight around what is below. */
+static void fit(ws_halfspace *h, int level, int64_t i)
 {
     ws_level *v = &h->level[level];
     int64_t d = h->base.shard.d;
@@ -226,16 +228,19 @@ void ws_halfspace_sort(ws_halfspace *h, int level, int64_t i)
     halve(h, id, n);
     for (int64_t k = 0; k < n; k++) {
         h->slot[id[k]] = (uint32_t)(first * WS_LEAF + k);
-        ws_halfspace_put(h, id[k]);
+        put(h, id[k]);
     }
-    if (level + 1 == h->levels) h->usual = h->waste = (double)(h->asked = 0);
+    if (level + 1 == h->levels) {
+        h->asked = 0;
+        h->usual = h->waste = 0;
+    }
     for (int l = 0; l <= level; l++) {
         ws_level *v = &h->level[l];
         int64_t from = first / v->span;
         int64_t to = (first * WS_LEAF + n + v->span * WS_LEAF - 1) / (v->span * WS_LEAF);
 
         for (int64_t k = from; k < to; k++) {
-            ws_halfspace_fit(h, l, k);
+            fit(h, l, k);
             v->sorted[k] = v->wide[k];
             v->moves[k] = 0;
         }
@@ -258,7 +263,7 @@ static void refresh(ws_halfspace *h, int level, int64_t i)
 
     v->moves[i] += v->fresh[i];
     v->fresh[i] = 0;
-    ws_halfspace_fit(h, level, i);
+    fit(h, level, i);
     if (level > 0 && v->wide[i] > LOOSE * v->sorted[i] &&
         2 * v->moves[i] >= ws_halfspace_below(h, v, i))
         ws_halfspace_sort(h, level, i);
@@ -289,7 +294,7 @@ ws_err ws_halfspace_update(ws_index *ix, const ws_moves *m)
 
     for (int64_t k = 0; k < m->k; k++) {
         if (k + AHEAD < m->k) fetch(h, m->row[k + AHEAD]);
-        ws_halfspace_put(h, m->row[k]);
+        put(h, m->row[k]);
         touch(&h->level[0], h->slot[m->row[k]] / WS_LEAF, 1, list, &n);
     }
     for (int l = 0; l < h->levels; l++) {

@@ -21,7 +21,7 @@ static int setup(void **state)
 /* Every optimiser and index, on all ranks, against scan on one rank. */
 static void compare(const char *more)
 {
-    static const char *const kinds[] = {"scan", "dtree", "certified"};
+    static const char *const kinds[] = {"scan", "dtree", "certified", "quantized"};
 
     for (size_t o = 0; o < sizeof optimisers / sizeof *optimisers; o++) {
         char words[500];
@@ -29,7 +29,7 @@ static void compare(const char *more)
 
         snprintf(words, sizeof words, "width=301 shift=0.8 %s %s index=scan", optimisers[o], more);
         want = run_on(1, words, "one.h5");
-        for (int k = 0; k < 3; k++) {
+        for (int k = 0; k < 4; k++) {
             snprintf(words, sizeof words, "width=301 shift=0.8 %s %s index=%s slack=0.05",
                      optimisers[o], more, kinds[k]);
             assert_int_equal(run_on(world.size, words, "all.h5"), want);

@@ -13,6 +13,7 @@
  *   scan        yes    any x               blocked GEMM proposes, ws_dot decides
  *   dtree       yes    registered sample   a max-tree over the neurons for each sample
  *   certified   yes    registered, near    lists with a slack, valid while a neuron has not moved further
+ *   quantized   yes    any x               rows as bytes with an error bound propose, ws_dot decides
  *   all         yes    any x               every neuron: smooth activations, any threshold
  *
  * Queries that a kind does not answer are answered by scan's code in the front. */
@@ -94,7 +95,7 @@ typedef struct ws_index_options {
  *  Collective over comm; kind must be the same on every rank.
  *
  *  @param comm   borrowed; must outlive the index
- *  @param kind   "scan", "dtree", "certified" or "all" ("auto" is resolved by ws_index_choose)
+ *  @param kind   a name of ws_index_kinds() ("auto" is resolved by ws_index_choose)
  *  @param opt    copied; NULL for defaults
  *  @param out    [out] owned by the caller; NULL on error
  *  @return agreed: WS_ERR_USAGE unknown kind, WS_ERR_MISMATCH, WS_ERR_NOMEM
@@ -112,7 +113,8 @@ ws_err ws_index_create(const ws_comm *comm, const char *kind, const ws_index_opt
  *  @return agreed: WS_ERR_SHAPE, WS_ERR_MISMATCH, WS_ERR_NOMEM; on error the index is empty
  *          on every rank and may be built again
  *
- *  Cost: scan none; dtree and certified one GEMM, n x registered x d.
+ *  Cost: scan none; quantized one pass over the rows; dtree and certified one product,
+ *        n x registered x d, of floats or, where bytes are faster, certified's of bytes.
  */
 ws_err ws_index_build(ws_index *ix, const ws_shard *shard, const ws_samples *registered,
                       double threshold);

@@ -187,8 +187,9 @@ ws_err ws_propose_samples(ws_proposer *p, const ws_samples *x, const int64_t *id
     p->dense = ids ? NULL : x->x;
     p->bytes = p->may_bytes && ws_quant_is_fast() && worth_bytes(n, x->d);
     if (p->bytes) {
-        err = ws_quant_samples_make(&p->quant, x, ids, n);
-        if (err) p->n = 0;
+        if ((err = ws_quant_choose_columns(&p->quant, x, ids, n)) ||
+            (err = ws_quant_samples_make(&p->quant, x, ids, n)))
+            p->n = 0;
         return err;
     }
     if (p->dense || (!x->x && (double)n * (double)x->d * 4 > HELD)) return WS_OK;
@@ -247,7 +248,7 @@ static ws_err block_rows(ws_proposer *p, const float *w, const int64_t *row, int
 /* The rows of the block as bytes, and room for what a group of them is compared with. */
 static ws_err block_bytes(ws_proposer *p, const block *b)
 {
-    int64_t stride = ws_quant_stride(b->d);
+    int64_t stride = p->quant.stride;
     const char *what = "candidates of an index query";
     ws_err err;
 
@@ -260,7 +261,7 @@ static ws_err block_bytes(ws_proposer *p, const block *b)
         (err = ws_grow(&p->z, &p->z_capacity, b->cols, sizeof *p->z, what)))
         return err;
     for (int64_t r = 0; r < b->n; r++)
-        ws_quant_row_make(b->w + r * b->d, b->d, p->block_q + r * stride, &p->block_row[r]);
+        ws_quant_row_kept(&p->quant, b->w + r * b->d, p->block_q + r * stride, &p->block_row[r]);
     return WS_OK;
 }
 

@@ -11,6 +11,8 @@
  * its row is a candidate; ws_dot decides.  A row or sample with a NaN, an infinity or a norm above
  * 1e15 is a candidate of everything.
  *
+ * Columns in which the samples are next to zero may be left out, dx being x there.
+ *
  * Samples lie in panels of 64, four coordinates of each after the other: a vector of 32-bit sums
  * then holds samples, and candidates come out in ascending order.  Rows are taken six at a time. */
 #ifndef WS_INDEX_QUANT_H
@@ -43,11 +45,12 @@ typedef struct ws_quant_side {
 /* Samples as panels.  Start from {0}; memory grows and is kept. */
 typedef struct ws_quant_samples {
     const struct ws_quant_ops *ops;
-    int64_t n, d, stride; /* stride: d up to a multiple of 4 */
-    uint8_t *q;           /* [panels x 64 stride] */
-    ws_quant_side *side;  /* [panels] */
-    float *row;           /* [d] a sparse sample written out */
-    int64_t q_capacity, side_capacity, row_capacity;
+    int64_t n, d, kept, stride; /* stride: columns kept, up to a multiple of 4 */
+    int32_t *column;            /* [d] those kept, then those left out; NULL: all are kept */
+    uint8_t *q;                 /* [panels x 64 stride] */
+    ws_quant_side *side;        /* [panels] */
+    float *row, *space;         /* [d] a sparse sample written out; a vector by column */
+    int64_t q_capacity, side_capacity, row_capacity, space_capacity, column_capacity;
 } ws_quant_samples;
 
 /* Up to six rows, each with its cut. */
@@ -66,6 +69,14 @@ void ws_quant_row_make(const float *w, int64_t d, int8_t *q, ws_quant_row *row);
 
 /** The cut to give for pairs with <w, x> > above, by ws_dot.  NaN stays: propose all. */
 float ws_quant_cut(double above);
+
+/** Leave out columns that hold next to nothing of these samples: they count as lost.  For samples
+ *  that many rows will meet; to be called before they are made.  Local.  @return WS_ERR_NOMEM */
+ws_err ws_quant_choose_columns(ws_quant_samples *s, const ws_samples *x, const int64_t *ids,
+                               int64_t n);
+
+/** As ws_quant_row_make, of the columns kept: q[s->stride]. */
+void ws_quant_row_kept(ws_quant_samples *s, const float *w, int8_t *q, ws_quant_row *row);
 
 /** Turn samples into panels: x_{ids[k]}, k < n, or samples 0..n-1 if ids is NULL; d is at most
  *  WS_QUANT_DIM.  Nothing is borrowed.  Local.  @return WS_ERR_NOMEM */

@@ -100,8 +100,6 @@ static ws_err put_step(ws_run *r)
     if (r->opt.verify_index > 0) {
         ws_metrics_int(m, "verified", r->verified);
         ws_metrics_int(m, "missed", r->missed);
-        if (!ws_index_is_exact(r->ix))
-            ws_metrics_real(m, "recall", 1 - (double)r->missed / (double)r->truth);
         put_seconds(m, "seconds_verify", t->verify, t->steps);
     }
     put_seconds(m, "seconds_query", t->query, t->steps);

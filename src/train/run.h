@@ -35,7 +35,6 @@ enum {
     COUNT_STOP,       /* ranks that were asked to stop */
     COUNT_SAVE,       /* rank 0: a checkpoint is due by the clock */
     COUNT_VERIFIED,   /* rank 0: samples whose answer every rank has checked */
-    COUNT_TRUTH,      /* pairs that fire on them */
     COUNT_MISSED,     /* those of them that an approximate index missed */
     COUNTS
 };
@@ -85,11 +84,11 @@ typedef struct ws_run {
     int64_t checked, found; /* COUNT_CHECKED, COUNT_FOUND of all steps of this run */
     struct {
         int32_t *pos; /* [n] positions in the batch, ascending */
-        int64_t capacity, n, queries, truth, missed;
-    } check;                         /* of this step on this rank (verify.c) */
-    int64_t verified, truth, missed; /* since the program began, over all ranks */
-    int64_t dead;                    /* samples of epoch 0 on which nothing fired */
-    int stop, save;                  /* what the last meeting said */
+        int64_t capacity, n, queries, missed;
+    } check;                  /* of this step on this rank (verify.c) */
+    int64_t verified, missed; /* since the program began, over all ranks */
+    int64_t dead;             /* samples of epoch 0 on which nothing fired */
+    int stop, save;           /* what the last meeting said */
 
     struct {
         ws_newton *nt;      /* NULL: a first-order optimiser */

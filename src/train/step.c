@@ -116,7 +116,6 @@ static void fill_counts(ws_run *r, int64_t flips, int64_t *count)
     count[COUNT_SAVE] =
         r->comm->rank == 0 && r->save_seconds > 0 && ws_seconds() - r->saved_at >= r->save_seconds;
     count[COUNT_VERIFIED] = r->comm->rank == 0 ? r->check.queries : 0;
-    count[COUNT_TRUTH] = r->check.truth;
     count[COUNT_MISSED] = r->check.missed;
     r->counted = now;
 }
@@ -230,7 +229,6 @@ void ws_step_count(ws_run *r, int64_t n, int64_t k)
     r->stop = r->meet.count[COUNT_STOP] > 0;
     r->save = r->meet.count[COUNT_SAVE] > 0;
     r->verified += r->meet.count[COUNT_VERIFIED];
-    r->truth += r->meet.count[COUNT_TRUTH];
     r->missed += r->meet.count[COUNT_MISSED];
     remember_loss(r);
 }

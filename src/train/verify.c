@@ -83,14 +83,13 @@ ws_err ws_run_verify(ws_run *r, const ws_query *q)
     double t = ws_seconds();
     ws_err err;
 
-    r->check.n = r->check.queries = r->check.truth = r->check.missed = 0;
+    r->check.n = r->check.queries = r->check.missed = 0;
     if (r->opt.verify_index == 0) return WS_OK;
     if (r->net->spec.phi->smooth) truth.threshold = -INFINITY; /* every neuron */
     err = choose(r, q->n);
     if (!err && r->check.n > 0)
         err = ws_index_verify(r->ix, &truth, &r->hits, r->check.pos, r->check.n, &d);
     if (!err) err = verdict(r, q, &d);
-    r->check.truth = d.pairs;
     r->check.missed = d.missed;
     r->tally.verify += ws_seconds() - t;
     return err;

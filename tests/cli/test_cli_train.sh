@@ -63,13 +63,14 @@ grep -q "^step $((step + 60))$" out.txt || say "--resume auto ends at the wrong 
 
 # the same bits on 1 and 4 ranks, with every index, through the program
 for n in 1 4; do
-  for index in scan dtree wtree certified; do
+  for index in scan dtree wtree halfspace certified quantized; do
     $MPIRUN -n $n "$WINGSPAN" train --data good.h5 --width 301 --batch 7 --steps 40 --shift 1 --index $index \
       --checkpoint bits.h5 --keep 1 --quiet >/dev/null || say "train on $n ranks with $index fails"
     $MPIRUN -n $n "$WINGSPAN" export bits.h5 --out bits.$n.$index.h5 >/dev/null || say "export fails"
   done
 done
-for f in bits.1.dtree bits.1.wtree bits.1.certified bits.4.scan bits.4.dtree bits.4.wtree bits.4.certified; do
+for f in bits.1.dtree bits.1.wtree bits.1.halfspace bits.1.certified bits.1.quantized bits.4.scan bits.4.dtree bits.4.wtree \
+  bits.4.halfspace bits.4.certified bits.4.quantized; do
   cmp -s bits.1.scan.h5 $f.h5 || say "$f has other weights"
 done
 

@@ -11,7 +11,7 @@ check() {
   [ $code = 0 ] || { echo "FAIL ($code): $*"; head -n 60 log.txt; exit 1; }
 }
 "$make" good good.h5 || exit 1
-for index in scan dtree wtree certified lsh; do
+for index in scan dtree wtree halfspace certified quantized lsh; do
   check train --data good.h5 --width 101 --batch 7 --epochs 2 --index $index --checkpoint run.h5 --quiet
 done
 check train --data good.h5 --width 101 --batch 7 --epochs 2 --optimizer adam --bias trained --checkpoint a.h5 --quiet

@@ -45,18 +45,25 @@ static int has(const int32_t *col, int64_t n, int64_t i)
     return 0;
 }
 
-/* Ask with each pair's own product just above the cut. */
-static void none_is_missing(const float *w, const float *x, int64_t d)
+/* Ask with each pair's own product just above the cut; returns how many columns were kept. */
+static int64_t none_is_missing(const float *w, const float *x, int64_t d, int choose)
 {
-    int64_t stride = ws_quant_stride(d), count[WS_QUANT_ROWS], room = COUNT + WS_QUANT_LANES;
-    int8_t *q = calloc((size_t)(COUNT * stride), 1);
+    int64_t stride, kept, count[WS_QUANT_ROWS], room = COUNT + WS_QUANT_LANES;
+    int8_t *q = calloc((size_t)(COUNT * ws_quant_stride(d)), 1);
     int32_t *col = calloc((size_t)(WS_QUANT_ROWS * room), sizeof *col);
     ws_quant_row row[COUNT];
     ws_quant_samples s = {0};
     ws_samples samples = {.n = COUNT, .d = d, .x = x};
 
+    if (choose) assert_int_equal(ws_quant_choose_columns(&s, &samples, NULL, COUNT), WS_OK);
     assert_int_equal(ws_quant_samples_make(&s, &samples, NULL, COUNT), WS_OK);
-    for (int64_t r = 0; r < COUNT; r++) ws_quant_row_make(w + r * d, d, q + r * stride, &row[r]);
+    stride = s.stride;
+    kept = s.kept;
+    for (int64_t r = 0; r < COUNT; r++)
+        if (choose)
+            ws_quant_row_kept(&s, w + r * d, q + r * stride, &row[r]);
+        else
+            ws_quant_row_make(w + r * d, d, q + r * stride, &row[r]);
     for (int64_t r = 0; r < COUNT; r += WS_QUANT_ROWS)
         for (int64_t i = 0; i < COUNT; i++) {
             ws_quant_group g = {.n = WS_QUANT_ROWS};
@@ -75,6 +82,7 @@ static void none_is_missing(const float *w, const float *x, int64_t d)
     ws_quant_samples_free(&s);
     free(q);
     free(col);
+    return kept;
 }
 
 static void no_pair_is_missing_whatever_the_numbers(void **state)
@@ -89,10 +97,29 @@ static void no_pair_is_missing_whatever_the_numbers(void **state)
         for (int64_t r = 0; r < COUNT; r++) awkward((uint64_t)r, d, w + r * d);
         for (int64_t i = 0; i < COUNT; i++) awkward((uint64_t)i, d, x + i * d);
         for (int p = 0; p < 3; p++)
-            if (ws_simd_select(paths[p])) none_is_missing(w, x, d);
+            if (ws_simd_select(paths[p])) assert_int_equal(none_is_missing(w, x, d, 0), d);
         free(w);
         free(x);
     }
+}
+
+/* A third of the columns is next to zero, though not for every sample, and rows are what they are:
+ * a NaN, too, may lie in a column that is left out. */
+static void columns_left_out_count_as_lost(void **state)
+{
+    enum { D = 90 };
+    static float w[COUNT * D], x[COUNT * D];
+
+    (void)state;
+    for (uint64_t r = 0; r < COUNT; r++) awkward(r, D, w + r * D);
+    for (uint64_t i = 0; i < COUNT; i++) ws_random_normal(&key, 500 + i, D, 1, x + i * D);
+    for (int64_t k = 0; k < COUNT * D; k++)
+        if (k % 3 == 0) x[k] *= k / D == 7 ? 1e-2f : 1e-4f;
+    w[12 * D] = w[(12 + SHAPES) * D + D - 1] = 1;
+    w[12 * D + 3] = NAN;
+    w[(12 + SHAPES) * D + 6] = INFINITY;
+    for (int p = 0; p < 3; p++)
+        if (ws_simd_select(paths[p])) assert_int_equal(none_is_missing(w, x, D, 1), D - D / 3);
 }
 
 /* The bound is no vacuous one: Gaussian pairs three per cent of the norms below the cut are out,
@@ -167,6 +194,7 @@ static void the_longest_vectors_do_not_overflow(void **state)
 
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(no_pair_is_missing_whatever_the_numbers),
+    cmocka_unit_test(columns_left_out_count_as_lost),
     cmocka_unit_test(ordinary_pairs_below_the_cut_are_excluded),
     cmocka_unit_test(the_longest_vectors_do_not_overflow),
 };

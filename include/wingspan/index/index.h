@@ -15,6 +15,7 @@
  *   wtree       yes    registered sample   a max-tree over the samples for each neuron
  *   halfspace   yes    any x               a tree of boxes over the rows: for d up to about 8
  *   certified   yes    registered, near    lists with a slack, valid while a neuron has not moved further
+ *   quantized   yes    any x               rows as bytes with an error bound propose, ws_dot decides
  *   lsh         NO     any x               approximate: hash tables of random signs; may miss neurons
  *   all         yes    any x               every neuron: smooth activations, any threshold
  *
@@ -125,8 +126,9 @@ ws_err ws_index_create(const ws_comm *comm, const char *kind, const ws_index_opt
  *  @return agreed: WS_ERR_SHAPE, WS_ERR_MISMATCH, WS_ERR_NOMEM; on error the index is empty
  *          on every rank and may be built again
  *
- *  Cost: scan none; dtree, wtree and certified one GEMM, n x registered x d; halfspace n (d + log n);
- *  quantized n d; lsh n x tables x bits x d.
+ *  Cost: scan none; quantized one pass over the rows; dtree, wtree and certified one product,
+ *        n x registered x d, of floats or, where bytes are faster, certified's of bytes;
+ *        halfspace n (d + log n); lsh n x tables x bits x d.
  */
 ws_err ws_index_build(ws_index *ix, const ws_shard *shard, const ws_samples *registered,
                       double threshold);

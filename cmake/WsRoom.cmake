@@ -3,7 +3,7 @@
 # A room is an OBJECT library. Its include path is a folder of links that holds the public headers
 # of itself and of the rooms below it, so that an include of a room above does not compile.
 # LIBS are short names of WsPackages.cmake, or m.
-set(WS_ROOMS core linalg io sketch index model optim train cli CACHE INTERNAL "bottom to top")
+set(WS_ROOMS core linalg io sketch index kernel model optim train cli CACHE INTERNAL "bottom to top")
 
 function(ws_room_includes room out)
   set(top ${PROJECT_BINARY_DIR}/rooms/${room})

@@ -15,7 +15,7 @@ typedef struct ws_command {
 } ws_command;
 
 extern const ws_command ws_cmd_train, ws_cmd_eval, ws_cmd_predict, ws_cmd_info, ws_cmd_convert,
-    ws_cmd_export, ws_cmd_plot, ws_cmd_bench;
+    ws_cmd_export, ws_cmd_plot, ws_cmd_bench, ws_cmd_kernel, ws_cmd_width;
 
 enum { WS_MAX_WORDS = 16 };
 

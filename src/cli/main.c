@@ -14,8 +14,8 @@
 #include "wingspan/train/train.h"
 
 static const ws_command *const commands[] = {
-    &ws_cmd_train,   &ws_cmd_eval,   &ws_cmd_predict, &ws_cmd_info,
-    &ws_cmd_convert, &ws_cmd_export, &ws_cmd_plot,    &ws_cmd_bench,
+    &ws_cmd_train,  &ws_cmd_eval, &ws_cmd_predict, &ws_cmd_info,   &ws_cmd_convert,
+    &ws_cmd_export, &ws_cmd_plot, &ws_cmd_bench,   &ws_cmd_kernel, &ws_cmd_width,
 };
 
 enum { COMMANDS = sizeof commands / sizeof *commands };

@@ -78,12 +78,53 @@ static void the_automatic_rate_of_gd_lowers_the_loss_every_step(void **state)
     }
 }
 
+/* Narrow networks with hardly any damping, where many a full step would raise it. */
+static void gauss_newton_never_raises_the_loss(void **state)
+{
+    (void)state;
+    for (int width = 9; width < 60; width += 7) {
+        double history[40];
+        int64_t dims[2] = {0, 0};
+        ws_train_result result;
+        ws_ckpt *c;
+        char words[200];
+        int ndims;
+
+        snprintf(words, sizeof words,
+                 "data=%s width=%d shift=0.8 optimizer=gauss-newton loss=squared damping=1e-8 "
+                 "steps=20",
+                 width % 2 ? "classes.h5" : "real.h5", width);
+        assert_all(train_on(&world, words, "run.h5", &result) == WS_OK);
+        assert_all(ws_ckpt_open(&world, "run.h5", 0, &c) == WS_OK);
+        assert_int_equal(ws_ckpt_shape(c, "/progress/loss_history", &ndims, dims), WS_OK);
+        assert_true(dims[0] >= 2 && dims[0] <= 20 && dims[0] == result.step);
+        assert_int_equal(
+            ws_ckpt_get_array(c, "/progress/loss_history", WS_FLOAT64, dims[0], history), WS_OK);
+        for (int64_t k = 1; k < dims[0]; k++) assert_true(history[k] < history[k - 1]);
+        assert_true(history[dims[0] - 1] == result.loss);
+        ws_ckpt_close(&c);
+    }
+}
+
+static void gauss_newton_needs_a_handful_of_steps(void **state)
+{
+    ws_train_result result;
+
+    (void)state;
+    assert_all(train_on(&world,
+                        "data=classes.h5 width=4001 shift=0.5 optimizer=gauss-newton steps=4",
+                        "run.h5", &result) == WS_OK);
+    assert_true(result.loss < 1e-8 && result.accuracy == 1);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test_setup(classes_are_learned, setup),
     cmocka_unit_test(the_predictor_gives_the_outputs_of_the_run),
     cmocka_unit_test(real_targets_come_back_in_the_users_units),
     cmocka_unit_test(a_coupled_start_outputs_exactly_zero),
     cmocka_unit_test(the_automatic_rate_of_gd_lowers_the_loss_every_step),
+    cmocka_unit_test(gauss_newton_never_raises_the_loss),
+    cmocka_unit_test(gauss_newton_needs_a_handful_of_steps),
 };
 
 WS_TEST_MAIN(tests)

@@ -154,7 +154,6 @@ static void misses_of_an_approximate_index_are_counted(void **state)
     while (r.step < 6) assert_all(ws_run_step(&r) == WS_OK);
     assert_int_equal(r.verified, 60);
     assert_true(r.missed > 0 && r.missed <= 60);
-    assert_true(r.truth > 10 * r.missed);
     ws_run_free(&r);
 }
 

@@ -209,7 +209,7 @@ static void fill_result(const ws_run *r, ws_train_result *t)
 {
     t->step = r->step;
     t->epoch = r->step / r->per_epoch;
-    t->loss = r->step > 0 ? r->step_loss : NAN;
+    t->loss = r->step > 0 || r->newton.stuck ? r->step_loss : NAN;
     t->accuracy = r->epoch_samples > 0 && r->epoch_correct >= 0
                       ? (double)r->epoch_correct / (double)r->epoch_samples
                       : NAN;

@@ -176,10 +176,12 @@ static void give_up(ws_run *r)
     r->newton.stuck = 1;
     r->step_loss = r->newton.loss;
     r->step_correct = r->newton.correct;
-    if (r->comm->rank == 0 && !r->opt.quiet)
-        ws_progress_say(&r->progress,
-                        "no step lowers the loss any more: it is as low as float32 weights allow, "
-                        "or the samples contradict each other");
+    if (r->comm->rank != 0 || r->opt.quiet) return;
+    ws_progress_say(&r->progress, r->dead == r->ds->n
+                                      ? "no neuron fires on any sample, so nothing can be learned: "
+                                        "use a smaller --shift or more --width"
+                                      : "no step lowers the loss any more: it is as low as float32 "
+                                        "weights allow, or the samples contradict each other");
 }
 
 static void accept(ws_run *r, int64_t n, double damping, double gain)

@@ -170,7 +170,7 @@ ws_err ws_report_end(ws_run *r, const char *status)
     ws_metrics_begin(m, "end");
     ws_metrics_text(m, "status", status);
     ws_metrics_int(m, "step", r->step);
-    ws_metrics_real(m, "loss", r->step > 0 ? r->step_loss : NAN);
+    ws_metrics_real(m, "loss", r->step > 0 || r->newton.stuck ? r->step_loss : NAN);
     ws_metrics_real(m, "accuracy",
                     r->epoch_samples > 0 && r->epoch_correct >= 0
                         ? (double)r->epoch_correct / (double)r->epoch_samples

@@ -117,6 +117,17 @@ static void gauss_newton_needs_a_handful_of_steps(void **state)
     assert_true(result.loss < 1e-8 && result.accuracy == 1);
 }
 
+static void a_gauss_newton_run_that_cannot_move_still_tells_its_loss(void **state)
+{
+    ws_train_result result;
+
+    (void)state;
+    assert_all(train_on(&world,
+                        "data=classes.h5 width=2 shift=9 output-scale=1 optimizer=gauss-newton",
+                        "run.h5", &result) == WS_OK);
+    assert_true(result.step == 0 && fabs(result.loss - 0.5 * (4.0 / 9 + 2.0 / 9)) < 1e-12);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test_setup(classes_are_learned, setup),
     cmocka_unit_test(the_predictor_gives_the_outputs_of_the_run),
@@ -125,6 +136,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(the_automatic_rate_of_gd_lowers_the_loss_every_step),
     cmocka_unit_test(gauss_newton_never_raises_the_loss),
     cmocka_unit_test(gauss_newton_needs_a_handful_of_steps),
+    cmocka_unit_test(a_gauss_newton_run_that_cannot_move_still_tells_its_loss),
 };
 
 WS_TEST_MAIN(tests)

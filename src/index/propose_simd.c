@@ -82,7 +82,7 @@ __attribute__((target("avx512f"))) static void dots4_avx512(const float *w, cons
     __m512 a = _mm512_setzero_ps(), b = a, c = a, e = a;
 
     for (int64_t j = 0; j < d; j += 16) {
-        __mmask16 m = d - j < 16 ? (__mmask16)((1u << (d - j)) - 1) : (__mmask16)0xffff;
+        __mmask16 m = (__mmask16)(d - j < 16 ? (1u << (d - j)) - 1 : 0xffffu);
         __m512 v = _mm512_maskz_loadu_ps(m, w + j);
 
         a = _mm512_fmadd_ps(v, _mm512_maskz_loadu_ps(m, x[0] + j), a);

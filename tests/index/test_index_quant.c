@@ -114,7 +114,8 @@ static void columns_left_out_count_as_lost(void **state)
     for (uint64_t r = 0; r < COUNT; r++) awkward(r, D, w + r * D);
     for (uint64_t i = 0; i < COUNT; i++) ws_random_normal(&key, 500 + i, D, 1, x + i * D);
     for (int64_t k = 0; k < COUNT * D; k++)
-        if (k % 3 == 0) x[k] *= k / D == 7 ? 1e-2f : 1e-4f;
+        if (k % 3 == 0) x[k] *= k / D == 7 ? 3e-2f : 1e-4f;
+    for (int64_t j = 0; j < D; j += 3) w[13 * D + j] = 100 * x[7 * D + j];
     w[12 * D] = w[(12 + SHAPES) * D + D - 1] = 1;
     w[12 * D + 3] = NAN;
     w[(12 + SHAPES) * D + 6] = INFINITY;

@@ -121,9 +121,9 @@ int main(int argc, char **argv)
     ws_err err;
     int lost;
 
+    catch_signals(); /* also while MPI starts: Slurm may signal a job that has just begun */
     MPI_Init(&argc, &argv);
     ws_comm_create(MPI_COMM_WORLD, &comm);
-    catch_signals();
     ws_alloc_from_env(comm.rank);
     err = run(&comm, argc, argv);
     if (err && comm.rank == 0) print_error();

@@ -10,7 +10,7 @@
 set(WS_MPIRUN ${MPIEXEC_EXECUTABLE} --oversubscribe --bind-to none)
 set(WS_TEST_ENV OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
   OMPI_MCA_btl_vader_single_copy_mechanism=none OMPI_MCA_mpi_yield_when_idle=1 OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
-  ASAN_OPTIONS=detect_leaks=0)
+  ASAN_OPTIONS=detect_leaks=0 WINGSPAN_CHECK_MEMORY=1)
 
 function(ws_test_label out)
   get_filename_component(room ${CMAKE_CURRENT_SOURCE_DIR} NAME)

@@ -106,15 +106,24 @@ static ws_err run(const ws_comm *comm, int argc, char **argv)
     return c->run(comm, c, argc - 2, argv + 2);
 }
 
+/* For tests: memory that is still held at the end was lost on the way. */
+static ws_err check_memory(int rank)
+{
+    if (!getenv("WINGSPAN_CHECK_MEMORY") || ws_alloc_bytes() == 0) return WS_OK;
+    fprintf(stderr, "wingspan: rank %d: %lld bytes were never given back\n", rank,
+            (long long)ws_alloc_bytes());
+    return WS_ERR_NOMEM;
+}
+
 int main(int argc, char **argv)
 {
     ws_comm comm;
     ws_err err;
     int lost;
 
+    catch_signals(); /* also while MPI starts: Slurm may signal a job that has just begun */
     MPI_Init(&argc, &argv);
     ws_comm_create(MPI_COMM_WORLD, &comm);
-    catch_signals();
     ws_alloc_from_env(comm.rank);
     err = run(&comm, argc, argv);
     if (err && comm.rank == 0) print_error();
@@ -123,6 +132,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "wingspan: the output could not be written: is the disk full?\n");
         err = WS_ERR_IO;
     }
+    if (check_memory(comm.rank)) err = WS_ERR_NOMEM;
     ws_comm_destroy(&comm);
     MPI_Finalize();
     return exit_code(err);

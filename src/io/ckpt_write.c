@@ -1,85 +1,48 @@
 /* ckpt_write.c - a checkpoint under a temporary name, then in place. */
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "ckpt.h"
 #include "h5util.h"
+#include "out.h"
 #include "wingspan/core/alloc.h"
 
 struct ws_ckpt_writer {
     const ws_comm *comm;
-    char file[1024], temp[1040];
     int64_t block;
-    hid_t h5;
-    int hold; /* rank 0: keeps other runs away from temp; -1 elsewhere */
+    ws_out5 out;
 };
-
-static ws_err failed(const ws_ckpt_writer *w, const char *what)
-{
-    return ws_fail(WS_ERR_IO, "%s cannot be written (%s failed): is the disk full?", w->file, what);
-}
-
-/* The temporary file, with its user block and its space reserved.  Collective; agreed. */
-static ws_err open_file(ws_ckpt_writer *w, double bytes)
-{
-    hid_t access, create = H5Pcreate(H5P_FILE_CREATE);
-    ws_err err = WS_OK;
-
-    w->block = ws_block_size(bytes);
-    if (w->comm->rank == 0)
-        err = ws_place_open(w->temp, w->file, bytes + (double)w->block, &w->hold);
-    if (!(err = ws_agree(w->comm, err))) {
-        access = ws_h5_access(w->comm->mpi);
-        H5Pset_userblock(create, (hsize_t)w->block);
-        w->h5 = H5Fcreate(w->temp, H5F_ACC_TRUNC, create, access);
-        H5Pclose(access);
-        if (w->h5 < 0) err = failed(w, "opening");
-        if (!err && w->comm->rank == 0 && bytes > 0) {
-            int fd = open(w->temp, O_RDWR);
-            int code = fd < 0 ? errno : posix_fallocate(fd, 0, w->block + (int64_t)bytes);
-            if (code == ENOSPC || code == EFBIG || code == EDQUOT)
-                err = ws_fail(WS_ERR_IO, "no space to write %s: %s", w->file, strerror(code));
-            if (fd >= 0) close(fd);
-        }
-        err = ws_agree(w->comm, err);
-    }
-    H5Pclose(create);
-    return err;
-}
 
 ws_err ws_ckpt_create(const ws_comm *comm, const char *file, double bytes, ws_ckpt_writer **out)
 {
     ws_ckpt_writer *w = NULL;
-    ws_err err;
+    ws_err err = ws_agree(comm, ws_alloc(&w, 1, sizeof *w, "checkpoint"));
 
     *out = NULL;
-    ws_h5_quiet();
-    if ((err = ws_agree(comm, ws_alloc(&w, 1, sizeof *w, "checkpoint")))) {
-        ws_free(&w); /* there was memory here, but not on another rank */
+    if (!err) {
+        w->comm = comm;
+        w->block = ws_block_size(bytes);
+        err = ws_out5_open(comm, file, bytes > 0 ? bytes + (double)w->block : 0, w->block, &w->out);
+    }
+    if (err) {
+        ws_free(&w); /* also if there was memory here, but not on another rank */
         return err;
     }
-    w->comm = comm;
-    w->h5 = w->hold = -1;
-    snprintf(w->file, sizeof w->file, "%s", file);
-    snprintf(w->temp, sizeof w->temp, "%s.tmp", file);
-    if ((err = open_file(w, bytes)))
-        ws_ckpt_abort(&w);
-    else
-        *out = w;
-    return err;
+    *out = w;
+    return WS_OK;
 }
 
 static hid_t group_open(ws_ckpt_writer *w, const char *group)
 {
-    if (H5Lexists(w->h5, group, H5P_DEFAULT) > 0) return H5Gopen2(w->h5, group, H5P_DEFAULT);
-    return H5Gcreate2(w->h5, group, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+    if (H5Lexists(w->out.h5, group, H5P_DEFAULT) > 0)
+        return H5Gopen2(w->out.h5, group, H5P_DEFAULT);
+    return H5Gcreate2(w->out.h5, group, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
 }
 
-static ws_err put_attribute(ws_ckpt_writer *w, const char *group, const char *name, hid_t type,
-                            const void *v)
+/* Rank 0's: does the attribute lie in the file? */
+static ws_err write_attribute(ws_ckpt_writer *w, const char *group, const char *name, hid_t type,
+                              const void *v)
 {
     hid_t g = group_open(w, group), space = H5Screate(H5S_SCALAR), a;
     int bad;
@@ -89,7 +52,15 @@ static ws_err put_attribute(ws_ckpt_writer *w, const char *group, const char *na
     if (a >= 0) H5Aclose(a);
     if (g >= 0) H5Gclose(g);
     H5Sclose(space);
-    return ws_agree(w->comm, bad ? failed(w, name) : WS_OK);
+    return bad ? ws_out5_failed(&w->out, name) : WS_OK;
+}
+
+static ws_err put_attribute(ws_ckpt_writer *w, const char *group, const char *name, hid_t type,
+                            const void *v)
+{
+    ws_err err = w->comm->rank == 0 ? write_attribute(w, group, name, type, v) : WS_OK;
+
+    return ws_agree(w->comm, err);
 }
 
 ws_err ws_ckpt_put_text(ws_ckpt_writer *w, const char *group, const char *name, const char *v)
@@ -125,49 +96,31 @@ ws_err ws_ckpt_put_array(ws_ckpt_writer *w, const char *path, ws_type type, int 
 ws_err ws_ckpt_put_rows(ws_ckpt_writer *w, const char *path, ws_type type, int64_t rows_all,
                         int64_t first, int64_t rows, int64_t cols, const void *data)
 {
-    int bad = ws_h5_put_rows(w->h5, path, type, rows_all, first, rows, cols, data);
-
-    bad = bad || ws_io_told_to_fail("write", w->comm->rank);
-    return ws_agree(w->comm, bad ? failed(w, path) : WS_OK);
+    return ws_out5_rows(&w->out, path, type, rows_all, first, rows, cols, data);
 }
 
 ws_err ws_ckpt_commit(ws_ckpt_writer **p, int keep)
 {
     ws_ckpt_writer *w = *p;
+    ws_out5 *o = &w->out;
     int64_t length;
-    int bad = H5Fclose(w->h5) < 0;
-    ws_err err = WS_OK;
+    ws_err err = ws_out5_finish(o);
 
-    w->h5 = -1;
-    if (bad || ws_io_told_to_fail("close", w->comm->rank)) err = failed(w, "closing");
-    err = ws_agree(w->comm, err);
-    if (!err) err = ws_block_write(w->comm, w->temp, w->file, w->block);
-    if (!err) err = ws_block_verify(w->comm, w->temp, w->file, &length);
+    if (!err) err = ws_block_write(w->comm, o->temp, o->file, w->block);
+    if (!err) err = ws_block_verify(w->comm, o->temp, o->file, &length);
     if (!err) {
-        if (w->comm->rank == 0) err = ws_place(w->temp, w->file, keep, 0);
+        if (w->comm->rank == 0) err = ws_place(o->temp, o->file, keep, 0);
         err = ws_agree(w->comm, err);
     }
-    if (err) {
-        ws_ckpt_abort(p);
-        return err;
-    }
-    if (w->hold >= 0) close(w->hold);
+    ws_out5_close(o, err != WS_OK);
     ws_free(p);
-    return WS_OK;
+    return err;
 }
 
 void ws_ckpt_abort(ws_ckpt_writer **p)
 {
-    ws_ckpt_writer *w = *p;
-
-    if (!w) return;
-    if (w->h5 >= 0) H5Fclose(w->h5);
-    MPI_Barrier(w->comm->mpi);
-    /* A rank 0 that does not hold it has not made it. */
-    if (w->hold >= 0) {
-        unlink(w->temp);
-        close(w->hold);
-    }
+    if (!*p) return;
+    ws_out5_close(&(*p)->out, 1);
     ws_free(p);
 }
 

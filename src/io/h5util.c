@@ -5,8 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PIECE = 1 << 28 }; /* bytes at a time: MPI-IO counts are int */
-
 void ws_h5_quiet(void)
 {
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
@@ -47,47 +45,6 @@ int ws_h5_type_is(hid_t stored, ws_type t)
     H5T_class_t want = t == WS_FLOAT32 || t == WS_FLOAT64 ? H5T_FLOAT : H5T_INTEGER;
 
     return H5Tget_class(stored) == want && H5Tget_size(stored) == ws_h5_size(t);
-}
-
-static int write_block(hid_t set, ws_type type, int64_t first, int64_t rows, int64_t cols,
-                       const char *data)
-{
-    size_t row = ws_h5_size(type) * (size_t)(cols ? cols : 1);
-    int64_t piece = PIECE / (int64_t)row < 1 ? 1 : PIECE / (int64_t)row;
-    hid_t space = H5Dget_space(set);
-    int bad = 0;
-
-    for (int64_t at = 0; at < rows && !bad; at += piece) {
-        int64_t k = rows - at < piece ? rows - at : piece;
-        hsize_t start[2] = {(hsize_t)(first + at), 0}, count[2] = {(hsize_t)k, (hsize_t)cols};
-        hid_t memory = H5Screate_simple(cols ? 2 : 1, count, NULL);
-        H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, count, NULL);
-        bad = H5Dwrite(set, ws_h5_type(type), memory, space, H5P_DEFAULT, data + (size_t)at * row) <
-              0;
-        H5Sclose(memory);
-    }
-    H5Sclose(space);
-    return bad;
-}
-
-int ws_h5_put_rows(hid_t file, const char *path, ws_type type, int64_t rows_all, int64_t first,
-                   int64_t rows, int64_t cols, const void *data)
-{
-    hsize_t dims[2] = {(hsize_t)rows_all, (hsize_t)cols};
-    hid_t space = H5Screate_simple(cols ? 2 : 1, dims, NULL), link = H5Pcreate(H5P_LINK_CREATE);
-    hid_t set, create = H5Pcreate(H5P_DATASET_CREATE);
-    int bad;
-
-    H5Pset_obj_track_times(create, 0); /* the same content is the same file */
-    H5Pset_create_intermediate_group(link, 1);
-    set = H5Dcreate2(file, path, ws_h5_type(type), space, link, create, H5P_DEFAULT);
-    bad = set < 0;
-    if (!bad && rows > 0) bad = write_block(set, type, first, rows, cols, data);
-    if (set >= 0) bad = H5Dclose(set) < 0 || bad;
-    H5Pclose(create);
-    H5Pclose(link);
-    H5Sclose(space);
-    return bad;
 }
 
 int ws_io_told_to_fail(const char *stage, int rank)

@@ -20,12 +20,6 @@ hid_t ws_h5_access(MPI_Comm mpi);
 /** Do the objects of an element match this type? */
 int ws_h5_type_is(hid_t stored, ws_type t);
 
-/** Write rows first .. first + rows - 1 of a dataset made here: [rows_all x cols], cols = 0 for a
- *  vector. Making is collective over the file's ranks, writing is each rank's own, in pieces.
- *  Returns 0 on success. */
-int ws_h5_put_rows(hid_t file, const char *path, ws_type type, int64_t rows_all, int64_t first,
-                   int64_t rows, int64_t cols, const void *data);
-
 /** For rehearsals: 1 if WINGSPAN_FAIL_IO names this stage and rank ("write:1" or "link:0,rename:0";
  *  stages of a checkpoint: reserve write close hash sync verify link rename). */
 int ws_io_told_to_fail(const char *stage, int rank);

@@ -34,8 +34,8 @@ static hid_t layout(bytes *b, int ndims, const hsize_t *dims, hid_t space)
         if (filters & 1) H5Pset_shuffle(create);
         if (filters & 2) H5Pset_fletcher32(create);
         if (filters & 4) H5Pset_deflate(create, 1);
-        if (filters & 8) H5Pset_scaleoffset(create, H5Z_SO_INT, 0);
-        if (filters & 16) H5Pset_nbit(create);
+        /* Not scale-offset and nbit: libhdf5 spoils memory when it writes odd types by them;
+         * test_hostile sees to it that they are refused. */
     }
     return create;
 }

@@ -17,6 +17,7 @@
 /* cmocka wants the headers above first */
 #include <cmocka.h>
 
+#include "wingspan/core/alloc.h"
 #include "wingspan/core/err.h"
 
 static ws_comm world;
@@ -37,6 +38,11 @@ static inline int all_true(int cond)
         ws_comm_create(MPI_COMM_WORLD, &world);                                                    \
         if (world.rank != 0 && !freopen("/dev/null", "w", stdout)) return 1;                       \
         failed = cmocka_run_group_tests(tests, NULL, NULL);                                        \
+        if (!failed && ws_alloc_bytes() != 0) {                                                    \
+            fprintf(stderr, "rank %d: %lld bytes were never given back\n", world.rank,             \
+                    (long long)ws_alloc_bytes());                                                  \
+            failed = 1;                                                                            \
+        }                                                                                          \
         MPI_Allreduce(MPI_IN_PLACE, &failed, 1, MPI_INT, MPI_MAX, world.mpi);                      \
         ws_comm_destroy(&world);                                                                   \
         MPI_Finalize();                                                                            \

@@ -18,11 +18,11 @@ static ws_err alloc_rows(ws_certified *c)
         (err = ws_alloc(&c->t, n * WS_SKETCH, sizeof *c->t, what)) ||
         (err = ws_alloc(&c->queue, n, sizeof *c->queue, what)) ||
         (err = ws_alloc(&c->block_cut, n, sizeof *c->block_cut, what)) ||
-        (err = ws_alloc(&c->count, n + 1, sizeof *c->count, what)) ||
-        (err = ws_alloc(&c->visit_row, n, sizeof *c->visit_row, what)) ||
-        (err = ws_alloc(&c->visit_first, n + 1, sizeof *c->visit_first, what)))
+        (err = ws_alloc(&c->visit, n, sizeof *c->visit, what)) ||
+        (err = ws_alloc(&c->at, n, sizeof *c->at, what)) ||
+        (err = ws_alloc(&c->order, n, sizeof *c->order, what)))
         return err;
-    c->base.counts.bytes += n * (int64_t)(sizeof *c->row + WS_SKETCH * sizeof *c->t + 32);
+    c->base.counts.bytes += n * (int64_t)(sizeof *c->row + WS_SKETCH * sizeof *c->t + 36);
     return ws_proposer_create_bytes(&c->proposer);
 }
 
@@ -84,9 +84,9 @@ static void destroy(ws_index *ix)
     ws_free(&c->t);
     ws_free(&c->queue);
     ws_free(&c->block_cut);
-    ws_free(&c->count);
-    ws_free(&c->visit_row);
-    ws_free(&c->visit_first);
+    ws_free(&c->visit);
+    ws_free(&c->at);
+    ws_free(&c->order);
 }
 
 static double bytes(const ws_index_plan *p)
@@ -99,7 +99,7 @@ static double bytes(const ws_index_plan *p)
     /* Lists; the pairs of one segment while it is made, which is also the room that the longer
      * lists of moved neurons will take; what a row, a sample and a segment have. */
     return n * list * sizeof(uint32_t) + fmin(n, WS_SEGMENT_ROWS) * list * 16 +
-           n * (sizeof(ws_row) + WS_SKETCH * sizeof(float) + 32) +
+           n * (sizeof(ws_row) + WS_SKETCH * sizeof(float) + 36) +
            samples * (WS_SKETCH + 1) * sizeof(float) + parts * samples * sizeof(uint32_t) +
            (double)ws_proposer_bytes_plan(p->registered, p->d);
 }

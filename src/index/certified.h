@@ -29,7 +29,7 @@
 #include "propose.h"
 
 enum {
-    WS_SKETCH = 32, /* coordinates of a sketch */
+    WS_SKETCH = 64, /* coordinates of a sketch, a multiple of 16 */
     WS_Z_BITS = 20, /* of an entry; the slot has the other 12 */
     WS_Z_MASK = (1 << WS_Z_BITS) - 1,
     WS_SEGMENT_ROWS = 1 << (32 - WS_Z_BITS),
@@ -84,6 +84,12 @@ typedef struct ws_batch {
     float threshold; /* rounded down */
 } ws_batch;
 
+/* A row with something to compute: out[from] .. out[from + n - 1]. */
+typedef struct ws_visit {
+    int64_t from;
+    int32_t row, n;
+} ws_visit;
+
 typedef struct ws_certified {
     ws_index base;
     const struct ws_certified_loops *loops; /* of the query or update that runs */
@@ -97,15 +103,17 @@ typedef struct ws_certified {
     ws_proposer *proposer;   /* set to all registered samples */
     ws_pairs pairs;
     float *block_cut; /* [n] */
-    /* work space of a query: candidates as they come, sorted by row, then what is computed */
+    /* work space of a query: candidates of a segment as they come, and by slot; what is left of
+     * them, segment after segment; which rows these are, and their order */
     ws_batch batch;
     int64_t batch_capacity[4];
-    int32_t *count; /* [n + 1] */
-    int32_t *cand_row, *cand_pos, *pos, *out_pos, *far;
+    int32_t *cand_slot, *cand_pos, *pos, *out_pos, *far;
     uint32_t *cand_q, *q;
     float *out_z;
-    int64_t *visit_row, *visit_first; /* [n], [n + 1] */
     int64_t capacity[8];
+    ws_visit *visit;                    /* [n] */
+    int32_t *at, *order;                /* [n] visit of a row + 1, else 0; visits by row */
+    int32_t count[WS_SEGMENT_ROWS + 1]; /* where the candidates of a slot end */
 } ws_certified;
 
 /* ---- lists (certified_lists.c) ---- */
@@ -140,11 +148,11 @@ void ws_sketch_free(ws_sketch *k);
 /* ---- inner loops (certified_simd.c) ---- */
 
 typedef struct ws_certified_loops {
-    /* Entries above the bar of their slot: their neurons and q to row and q, with room for 16
-     * more than there are entries.  Returns how many. */
-    int64_t (*filter)(const ws_segment *s, int64_t from, int64_t to, int32_t *row, uint32_t *q);
-    /* Candidates pos, q of a row that the sketch does not exclude: pos and z to out.  extra is
-     * ||w||, rounded up, for points away from their sample. */
+    /* Entries above the bar of their slot: slot and q, with room for 16 more than there are
+     * entries.  Returns how many. */
+    int64_t (*filter)(const ws_segment *s, int64_t from, int64_t to, int32_t *slot, uint32_t *q);
+    /* Candidates pos, q of a row that the sketch does not exclude: pos and z to out, with
+     * room for n + 4.  extra is ||w||, rounded up, for points away from their sample. */
     int64_t (*screen)(const ws_batch *b, const ws_row *r, const float *t, float extra,
                       const int32_t *pos, const uint32_t *q, int64_t n, int32_t *out_pos,
                       float *out_z);

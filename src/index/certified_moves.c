@@ -55,8 +55,9 @@ static void sketch_bounds(const ws_certified *c, int64_t k, double u, double fix
     left = sqrt(fmax(left, 0)) * (1 + 1e-9);
     rest = drift * most +
            1.01 * (s->skew * t_most * most + (double)r->blur * most + s->leak * (t_most + path));
-    float_sums = 40 * t_most * most + 10 * (((double)r->norm + u + left) * most + fabs(fixed) +
-                                            fabs((double)r->cut) + fabs(c->base.threshold));
+    float_sums =
+        (WS_SKETCH + 8) * t_most * most + 10 * (((double)r->norm + u + left) * most + fabs(fixed) +
+                                                fabs((double)r->cut) + fabs(c->base.threshold));
     r->residue = ws_round_up(left);
     r->rest = ws_round_up(fixed + rest + 0x1.1p-24 * float_sums);
 }
@@ -178,8 +179,7 @@ static void prefetch(const ws_certified *c, const ws_moves *m, int64_t k)
 {
     if (k >= m->k) return;
     __builtin_prefetch(&c->row[m->row[k]], 1);
-    __builtin_prefetch(c->t + m->row[k] * WS_SKETCH, 1);
-    __builtin_prefetch(c->t + m->row[k] * WS_SKETCH + 16, 1);
+    for (int i = 0; i < WS_SKETCH; i += 16) __builtin_prefetch(c->t + m->row[k] * WS_SKETCH + i, 1);
 }
 
 ws_err ws_certified_update(ws_index *ix, const ws_moves *moves)

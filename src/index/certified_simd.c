@@ -10,17 +10,15 @@
 
 /* ---- portable ---- */
 
-static int64_t filter_portable(const ws_segment *s, int64_t from, int64_t to, int32_t *row,
+static int64_t filter_portable(const ws_segment *s, int64_t from, int64_t to, int32_t *slot,
                                uint32_t *q)
 {
     int64_t k = 0;
 
     for (int64_t e = from; e < to; e++) {
-        uint32_t slot = s->entry[e] >> WS_Z_BITS, v = s->entry[e] & WS_Z_MASK;
-
-        row[k] = s->row[slot];
-        q[k] = v;
-        k += (int32_t)v > s->bar[slot];
+        slot[k] = (int32_t)(s->entry[e] >> WS_Z_BITS);
+        q[k] = s->entry[e] & WS_Z_MASK;
+        k += (int32_t)q[k] > s->bar[slot[k]];
     }
     return k;
 }
@@ -70,7 +68,7 @@ static void combine_portable(float *t, float coef, const float *s)
 
 #define AVX512 __attribute__((target("avx512f,fma")))
 
-AVX512 static int64_t filter_avx512(const ws_segment *s, int64_t from, int64_t to, int32_t *row,
+AVX512 static int64_t filter_avx512(const ws_segment *s, int64_t from, int64_t to, int32_t *slot,
                                     uint32_t *q)
 {
     const __m512i mask = _mm512_set1_epi32(WS_Z_MASK);
@@ -79,36 +77,77 @@ AVX512 static int64_t filter_avx512(const ws_segment *s, int64_t from, int64_t t
     for (int64_t e = from; e < to; e += 16) {
         __mmask16 in = to - e < 16 ? (__mmask16)((1u << (to - e)) - 1) : (__mmask16)0xffff;
         __m512i v = _mm512_maskz_loadu_epi32(in, s->entry + e);
-        __m512i slot = _mm512_srli_epi32(v, WS_Z_BITS), z = _mm512_and_si512(v, mask);
-        __m512i bar = _mm512_mask_i32gather_epi32(mask, in, slot, s->bar, 4);
+        __m512i at = _mm512_srli_epi32(v, WS_Z_BITS), z = _mm512_and_si512(v, mask);
+        __m512i bar = _mm512_mask_i32gather_epi32(mask, in, at, s->bar, 4);
         __mmask16 above = _mm512_mask_cmpgt_epi32_mask(in, z, bar);
 
         if (above == 0) continue;
         _mm512_storeu_si512(q + k, _mm512_maskz_compress_epi32(above, z));
-        slot = _mm512_maskz_compress_epi32(above, slot);
-        _mm512_storeu_si512(row + k, _mm512_i32gather_epi32(slot, s->row, 4));
+        _mm512_storeu_si512(slot + k, _mm512_maskz_compress_epi32(above, at));
         k += __builtin_popcount(above);
     }
     return k;
 }
 
+/* Sixteen lanes of t times s, not yet added up. */
+AVX512 static inline __attribute__((always_inline)) __m512 lanes(const __m512 *t, const float *s)
+{
+    __m512 sum = _mm512_mul_ps(t[0], _mm512_loadu_ps(s));
+
+#pragma GCC unroll 8
+    for (int c = 1; c < WS_SKETCH / 16; c++)
+        sum = _mm512_fmadd_ps(t[c], _mm512_loadu_ps(s + 16 * c), sum);
+    return sum;
+}
+
+/* The sums of the lanes of four. */
+AVX512 static inline __m128 sums(__m512 a, __m512 b, __m512 c, __m512 d)
+{
+    __m512 ab = _mm512_add_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
+    __m512 cd = _mm512_add_ps(_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d));
+    __m512d p = _mm512_castps_pd(ab), q = _mm512_castps_pd(cd);
+    __m512 v = _mm512_add_ps(_mm512_castpd_ps(_mm512_unpacklo_pd(p, q)),
+                             _mm512_castpd_ps(_mm512_unpackhi_pd(p, q)));
+    __m256 half = _mm256_add_ps(_mm512_castps512_ps256(v),
+                                _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(v), 1)));
+
+    return _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
+}
+
+/* Four candidates at a time; behind the last one it is repeated. */
 AVX512 static int64_t screen_avx512(const ws_batch *b, const ws_row *r, const float *t, float extra,
                                     const int32_t *pos, const uint32_t *q, int64_t n,
                                     int32_t *out_pos, float *out_z)
 {
-    const __m512 t0 = _mm512_loadu_ps(t), t1 = _mm512_loadu_ps(t + 16);
+    const __m128 least = _mm_set1_ps(b->threshold), rest = _mm_set1_ps(r->rest);
+    __m512 v[WS_SKETCH / 16];
     int64_t k = 0;
 
-    for (int64_t i = 0; i < n; i++) {
-        const float *s = b->s + (int64_t)pos[i] * WS_SKETCH;
-        float z = r->cut + ((float)q[i] + 0.5f) * r->step, sum;
+    for (int c = 0; c < WS_SKETCH / 16; c++) v[c] = _mm512_loadu_ps(t + 16 * c);
+    for (int64_t i = 0; i < n; i += 4) {
+        int32_t p[4];
+        float z[4], far[4];
+        __m512 sum[4];
+        __m128 all;
+        unsigned pass;
 
-        sum = _mm512_reduce_add_ps(
-            _mm512_fmadd_ps(t0, _mm512_loadu_ps(s), _mm512_mul_ps(t1, _mm512_loadu_ps(s + 16))));
-        sum += z + r->residue * b->q[pos[i]] + extra * b->away[pos[i]] + r->rest;
-        out_pos[k] = pos[i];
-        out_z[k] = z;
-        k += !(sum <= b->threshold);
+#pragma GCC unroll 4
+        for (int l = 0; l < 4; l++) {
+            int64_t at = i + l < n ? i + l : n - 1;
+
+            p[l] = pos[at];
+            z[l] = r->cut + ((float)q[at] + 0.5f) * r->step;
+            far[l] = r->residue * b->q[p[l]] + extra * b->away[p[l]];
+            sum[l] = lanes(v, b->s + (int64_t)p[l] * WS_SKETCH);
+        }
+        all = _mm_add_ps(sums(sum[0], sum[1], sum[2], sum[3]), rest);
+        all = _mm_add_ps(all, _mm_add_ps(_mm_loadu_ps(z), _mm_loadu_ps(far)));
+        pass = (unsigned)_mm_movemask_ps(_mm_cmpnle_ps(all, least));
+        for (int l = 0; l < 4 && i + l < n; l++) {
+            out_pos[k] = p[l];
+            out_z[k] = z[l];
+            k += pass >> l & 1;
+        }
     }
     return k;
 }
@@ -125,15 +164,18 @@ AVX512 static int64_t outside_avx512(const ws_batch *b, const ws_row *r, const f
     for (int64_t p = 0; p < b->n; p += 16) {
         const float *s = b->s_by_16 + p * WS_SKETCH;
         __mmask16 in = b->n - p < 16 ? (__mmask16)((1u << (b->n - p)) - 1) : (__mmask16)0xffff;
-        __m512 x = _mm512_fmadd_ps(residue, _mm512_loadu_ps(b->q + p), base);
-        __m512 y = _mm512_mul_ps(away, _mm512_loadu_ps(b->away + p));
+        __m512 v[4] = {base, _mm512_mul_ps(residue, _mm512_loadu_ps(b->q + p)),
+                       _mm512_mul_ps(away, _mm512_loadu_ps(b->away + p)), _mm512_setzero_ps()};
         __mmask16 above;
 
-        for (int c = 0; c < WS_SKETCH; c += 2) {
-            x = _mm512_fmadd_ps(_mm512_set1_ps(t[c]), _mm512_loadu_ps(s + 16 * c), x);
-            y = _mm512_fmadd_ps(_mm512_set1_ps(t[c + 1]), _mm512_loadu_ps(s + 16 * c + 16), y);
+        for (int c = 0; c < WS_SKETCH; c += 4) {
+#pragma GCC unroll 4
+            for (int l = 0; l < 4; l++)
+                v[l] = _mm512_fmadd_ps(_mm512_set1_ps(t[c + l]), _mm512_loadu_ps(s + 16 * (c + l)),
+                                       v[l]);
         }
-        above = _mm512_mask_cmp_ps_mask(in, _mm512_add_ps(x, y), least, _CMP_NLE_UQ);
+        v[0] = _mm512_add_ps(_mm512_add_ps(v[0], v[1]), _mm512_add_ps(v[2], v[3]));
+        above = _mm512_mask_cmp_ps_mask(in, v[0], least, _CMP_NLE_UQ);
         if (above == 0) continue;
         __m512i at = _mm512_add_epi32(lane, _mm512_set1_epi32((int32_t)p));
         _mm512_storeu_si512(out + k, _mm512_maskz_compress_epi32(above, at));
@@ -146,8 +188,8 @@ AVX512 static void combine_avx512(float *t, float coef, const float *s)
 {
     const __m512 k = _mm512_set1_ps(coef);
 
-    _mm512_storeu_ps(t, _mm512_fmadd_ps(k, _mm512_loadu_ps(s), _mm512_loadu_ps(t)));
-    _mm512_storeu_ps(t + 16, _mm512_fmadd_ps(k, _mm512_loadu_ps(s + 16), _mm512_loadu_ps(t + 16)));
+    for (int c = 0; c < WS_SKETCH; c += 16)
+        _mm512_storeu_ps(t + c, _mm512_fmadd_ps(k, _mm512_loadu_ps(s + c), _mm512_loadu_ps(t + c)));
 }
 
 const ws_certified_loops *ws_certified_simd(void)

@@ -19,7 +19,7 @@
 #include "propose.h"
 #include "quant.h"
 
-/* Fewer samples, or shorter ones, are not worth their bytes.  A tile's floats and bytes about fill
+/* Fewer samples, or shorter ones, are left to sgemm: a guess.  A tile's floats and bytes about fill
  * a second-level cache: tiles of 128 and 1024 samples were 10 % slower in all, and so was fetching
  * the next pairs ahead. */
 enum { BYTES_SAMPLES = 256, BYTES_DIM = 32, BYTES_COLS = 384 };

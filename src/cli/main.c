@@ -11,6 +11,7 @@
 #include "command.h"
 #include "wingspan/core/alloc.h"
 #include "wingspan/core/version.h"
+#include "wingspan/io/checkpoint.h"
 #include "wingspan/train/train.h"
 
 static const ws_command *const commands[] = {
@@ -134,6 +135,10 @@ int main(int argc, char **argv)
     }
     if (check_memory(comm.rank)) err = WS_ERR_NOMEM;
     ws_comm_destroy(&comm);
+    if (ws_ckpt_ruined()) {
+        fflush(NULL);
+        _exit(exit_code(err));
+    }
     MPI_Finalize();
     return exit_code(err);
 }

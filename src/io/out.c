@@ -124,8 +124,16 @@ ws_err ws_out5_rows(ws_out5 *o, const char *path, ws_type type, int64_t rows_all
     return ws_agree(o->comm, err);
 }
 
+static int ruined; /* libhdf5 could not close a file */
+
+int ws_ckpt_ruined(void)
+{
+    return ruined;
+}
+
 /* Close a file that is given up. libhdf5 1.10 is left in ruins when a close fails (it crashes in
- * MPI_Finalize), so let what it still has to write go to memory. */
+ * MPI_Finalize), so let what it still has to write go to memory; a limit on file sizes may forbid
+ * even that. */
 static void close_in_memory(hid_t h5)
 {
     void *handle = NULL;
@@ -134,7 +142,7 @@ static void close_in_memory(hid_t h5)
     if (fd >= 0 && H5Fget_vfd_handle(h5, H5P_DEFAULT, &handle) >= 0 && handle)
         dup2(fd, *(const int *)handle);
     if (fd >= 0) close(fd);
-    H5Fclose(h5);
+    if (H5Fclose(h5) < 0) ruined = 1;
 }
 
 ws_err ws_out5_finish(ws_out5 *o)
@@ -144,7 +152,7 @@ ws_err ws_out5_finish(ws_out5 *o)
     ws_err err = WS_OK;
 
     if (o->h5 >= 0 && !bad) {
-        bad = H5Fclose(o->h5) < 0;
+        bad = ruined = H5Fclose(o->h5) < 0;
         o->h5 = -1;
     }
     /* What was reserved and is not needed goes back. */

@@ -96,4 +96,8 @@ ws_err ws_ckpt_get_array(ws_ckpt *c, const char *path, ws_type type, int64_t cou
 ws_err ws_ckpt_get_rows(ws_ckpt *c, const char *path, ws_type type, int64_t first, int64_t rows,
                         int64_t cols, void *data);
 
+/** Did libhdf5 fail to close a file of this process?  It then crashes in MPI_Finalize, so the program
+ *  must end by _exit.  Not collective. */
+int ws_ckpt_ruined(void);
+
 #endif

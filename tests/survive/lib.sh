@@ -8,7 +8,8 @@ say() {
 }
 
 # Open MPI's own files go with the folder, however a job ends.
-own=$(mktemp -d /dev/shm/wingspan-test.XXXXXX 2>/dev/null || mktemp -d)
+own=/dev/shm/wingspan-test.$$
+mkdir "$own" 2>/dev/null || own=$(mktemp -d)
 trap 'rm -rf "$own"' EXIT
 export TMPDIR=$own OMPI_MCA_btl_vader_backing_directory=$own
 

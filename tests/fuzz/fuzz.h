@@ -14,7 +14,9 @@
 #include "wingspan/core/err.h"
 
 static ws_comm self;
-static char folder[] = "/dev/shm/wingspan-fuzz.XX" "XX" "XX";
+static char folder[] = "/dev/shm/wingspan-fuzz.XX"
+                       "XX"
+                       "XX";
 
 static inline void take_away(void)
 {

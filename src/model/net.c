@@ -1,37 +1,10 @@
-/* net.c - a shard of the network at its start: rows, signs, scales.
- *
- * Every number is keyed by the global id of its neuron, so a shard is the same numbers whichever
- * rank holds it. */
+/* net.c - a shard of the network: memory, scales. */
 #include "wingspan/model/net.h"
 
 #include <math.h>
 #include <string.h>
 
 #include "wingspan/core/alloc.h"
-#include "wingspan/core/random.h"
-
-/* 1 or -1, fair; output c of a neuron. */
-static float sign_of(const ws_net_spec *s, uint64_t id, int32_t c)
-{
-    ws_key key = {s->seed, WS_STREAM_SIGN, 0};
-    uint32_t w[4];
-
-    ws_random_block(&key, id, (uint32_t)c / 128, w);
-    return w[c / 32 % 4] >> (c % 32) & 1 ? -1.0f : 1.0f;
-}
-
-void ws_net_start(const ws_net_spec *s, int64_t id, float *w, float *b, float *a)
-{
-    int coupled = s->init == WS_INIT_COUPLED;
-    int alone = coupled && id == s->m - 1 && s->m % 2 == 1;
-    uint64_t from = (uint64_t)(coupled ? id / 2 * 2 : id);
-    float turn = coupled && id % 2 == 1 ? -1.0f : 1.0f;
-    ws_key key = {s->seed, WS_STREAM_WEIGHT, 0};
-
-    if (w) ws_random_normal(&key, from, s->d, s->init_scale, w);
-    if (b) *b = 0;
-    for (int32_t c = 0; a && c < s->c; c++) a[c] = alone ? 0 : turn * sign_of(s, from, c);
-}
 
 static void copy(float *to, const float *from, int64_t n)
 {
@@ -104,8 +77,9 @@ ws_err ws_net_create(const ws_comm *comm, const ws_net_spec *spec, ws_net **out)
         return err;
     }
     set_scale(net);
+    ws_net_start_rows(spec, net->first, net->n, net->w);
     for (int64_t i = 0; i < net->n; i++)
-        ws_net_start(spec, net->first + i, net->w + i * spec->d, net->b + i, net->a + i * spec->c);
+        ws_net_start(spec, net->first + i, NULL, net->b + i, net->a + i * spec->c);
     if (spec->keep_start) {
         copy(net->w0, net->w, net->n * spec->d);
         copy(net->b0, net->b, net->n);

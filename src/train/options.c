@@ -24,8 +24,12 @@ const ws_opt ws_train_table[] = {
     {"bias", WS_OPT_STR, F(bias), "fixed", "fixed|trained", "Network", "biases start at 0", 0},
     {"output-weights", WS_OPT_STR, F(output_weights), "fixed", "fixed|trained", "Network",
      "output weights start at +-1", 0},
-    {"init", WS_OPT_STR, F(init), "gaussian", "gaussian|coupled", "Network",
-     "coupled: equal pairs with opposite signs, so that f(x) = 0 at the start", 0},
+    {"init", WS_OPT_STR, F(init), "gaussian", "gaussian|coupled|structured|structured-coupled",
+     "Network",
+     "coupled: equal pairs with opposite signs, so that f(x) = 0 at the start; structured: normal"
+     " rows too, in blocks that one transform multiplies with a sample, so that a run starts "
+     "sooner",
+     0},
     {"init-scale", WS_OPT_REAL, F(init_scale), "1", "(0,1e6]", "Network",
      "standard deviation of the first weights", 0},
     {"output-scale", WS_OPT_STR, F(output_scale), "active", "", "Network",

@@ -101,6 +101,7 @@ static ws_err read_spec(ws_ckpt *c, ws_net_spec *s)
 {
     char activation[64], init[64], word[64];
     int64_t outputs, seed;
+    int kind;
     ws_err err;
 
     *s = (ws_net_spec){0};
@@ -122,7 +123,11 @@ static ws_err read_spec(ws_ckpt *c, ws_net_spec *s)
                        ws_ckpt_file(c));
     s->c = (int32_t)outputs;
     s->seed = (uint64_t)seed;
-    s->init = strcmp(init, "coupled") == 0 ? WS_INIT_COUPLED : WS_INIT_GAUSSIAN;
+    kind = ws_init_find(init);
+    if (kind < 0)
+        return ws_fail(WS_ERR_DATA, "%s names a start this program does not know: %s",
+                       ws_ckpt_file(c), init);
+    s->init = (ws_init)kind;
     s->phi = ws_activation_find(activation);
     if (!s->phi)
         return ws_fail(WS_ERR_DATA, "%s names an activation this program does not know: %s",

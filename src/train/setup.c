@@ -115,7 +115,7 @@ ws_net_spec ws_run_spec(const ws_run *r)
                      .threshold = o->shift * r->spread,
                      .init_scale = o->init_scale,
                      .x_scale = r->ds->max_norm,
-                     .init = strcmp(o->init, "coupled") == 0 ? WS_INIT_COUPLED : WS_INIT_GAUSSIAN,
+                     .init = (ws_init)ws_init_find(o->init),
                      .seed = (uint64_t)o->seed,
                      .train_bias = strcmp(o->bias, "trained") == 0,
                      .train_output = strcmp(o->output_weights, "trained") == 0,

@@ -4,6 +4,7 @@
 
 #include "ws_test.h"
 
+#include "wingspan/core/blocks.h"
 #include "wingspan/core/random.h"
 #include "wingspan/model/net.h"
 
@@ -68,8 +69,8 @@ static void outputs_have_the_same_bits_on_any_number_of_ranks(void **state)
 
     (void)state;
     ws_comm_create(MPI_COMM_SELF, &self);
-    for (int k = 0; k < 4; k++) {
-        ws_net_spec spec = spec_of(kinds[k], WS_INIT_GAUSSIAN);
+    for (int k = 0; k < 8; k++) {
+        ws_net_spec spec = spec_of(kinds[k % 4], k < 4 ? WS_INIT_GAUSSIAN : WS_INIT_STRUCTURED);
         double all[S * C], alone[S * C];
         outputs(&world, &spec, all);
         outputs(&self, &spec, alone);
@@ -84,29 +85,61 @@ static void coupled_pairs_give_exactly_zero_for_every_sample(void **state)
     static const char *const kinds[] = {"relu", "quadratic", "softplus", "tanh"};
 
     (void)state;
-    for (int k = 0; k < 4; k++) {
-        ws_net_spec spec = spec_of(kinds[k], WS_INIT_COUPLED);
+    for (int k = 0; k < 8; k++) {
+        ws_net_spec spec =
+            spec_of(kinds[k % 4], k < 4 ? WS_INIT_COUPLED : WS_INIT_STRUCTURED_COUPLED);
         double out[S * C];
         outputs(&world, &spec, out);
         for (int i = 0; i < S * C; i++) assert_true(out[i] == 0);
     }
 }
 
+/* Blocks have 4 rows, or 8 neurons: shards end inside of them. */
 static void a_shard_is_what_its_global_ids_say(void **state)
 {
-    ws_net_spec spec = spec_of("relu", WS_INIT_GAUSSIAN);
-    ws_net *net;
+    (void)state;
+    for (int init = 0; init < WS_INITS; init++) {
+        ws_net_spec spec = spec_of("relu", (ws_init)init);
+        ws_net *net;
+
+        assert_all(ws_net_create(&world, &spec, &net) == WS_OK);
+        for (int64_t i = 0; i < net->n; i++) {
+            float w[D], b, a[C];
+            ws_net_start(&spec, net->first + i, w, &b, a);
+            assert_memory_equal(w, net->w + i * D, sizeof w);
+            assert_memory_equal(a, net->a + i * C, sizeof a);
+            for (int c = 0; c < C; c++)
+                assert_true(fabsf(a[c]) == 1 || (ws_init_is_coupled(spec.init) &&
+                                                 net->first + i == M - 1 && a[c] == 0));
+        }
+        ws_net_destroy(&net);
+    }
+}
+
+static void rows_of_a_structured_start_are_rows_of_blocks(void **state)
+{
+    ws_blocks b = ws_blocks_of(11, D, 1.5);
+    float w[D], want[D], many[M * D];
 
     (void)state;
-    assert_all(ws_net_create(&world, &spec, &net) == WS_OK);
-    for (int64_t i = 0; i < net->n; i++) {
-        float w[D], b, a[C];
-        ws_net_start(&spec, net->first + i, w, &b, a);
-        assert_memory_equal(w, net->w + i * D, sizeof w);
-        assert_memory_equal(a, net->a + i * C, sizeof a);
-        for (int c = 0; c < C; c++) assert_true(a[c] == 1 || a[c] == -1);
+    for (int coupled = 0; coupled < 2; coupled++) {
+        ws_net_spec spec =
+            spec_of("relu", coupled ? WS_INIT_STRUCTURED_COUPLED : WS_INIT_STRUCTURED);
+
+        spec.init_scale = 1.5;
+        assert_int_equal(ws_init_find(coupled ? "structured-coupled" : "structured"), spec.init);
+        assert_true(ws_init_is_structured(spec.init));
+        for (int64_t r = 0; r < M; r++) {
+            ws_net_start(&spec, r, w, NULL, NULL);
+            ws_blocks_rows(&b, coupled ? r / 2 : r, 1, want, D);
+            assert_memory_equal(w, want, sizeof w);
+            for (int64_t n = 0; n <= M - r; n += 5) {
+                ws_net_start_rows(&spec, r, n, many);
+                if (n > 0) assert_memory_equal(many, want, sizeof w);
+            }
+        }
     }
-    ws_net_destroy(&net);
+    assert_int_equal(ws_init_find("structure"), -1);
 }
 
 static void signs_are_fair_and_differ_between_outputs(void **state)
@@ -147,6 +180,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test_setup(outputs_have_the_same_bits_on_any_number_of_ranks, setup),
     cmocka_unit_test(coupled_pairs_give_exactly_zero_for_every_sample),
     cmocka_unit_test(a_shard_is_what_its_global_ids_say),
+    cmocka_unit_test(rows_of_a_structured_start_are_rows_of_blocks),
     cmocka_unit_test(signs_are_fair_and_differ_between_outputs),
     cmocka_unit_test(an_activation_beyond_the_limit_ends_the_run),
 };

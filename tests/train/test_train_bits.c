@@ -111,6 +111,15 @@ static void so_they_do_for_real_targets_and_coupled_starts(void **state)
     compare("data=real.h5 init=coupled prepare=standard-unit");
 }
 
+/* Blocks have 4 rows or 8 neurons: shards end inside of them. */
+static void so_they_do_for_structured_starts(void **state)
+{
+    (void)state;
+    compare("data=classes.h5 init=structured");
+    compare("data=real.h5 init=structured-coupled prepare=standard-unit");
+    compare_one(newtons[0], "data=classes.h5 init=structured-coupled");
+}
+
 static void so_they_do_for_smooth_activations(void **state)
 {
     static const char *const kinds[] = {"quadratic", "softplus", "tanh"};
@@ -185,6 +194,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(so_they_do_with_trained_biases_and_outputs),
     cmocka_unit_test(so_does_lsh_on_any_ranks),
     cmocka_unit_test(so_they_do_for_real_targets_and_coupled_starts),
+    cmocka_unit_test(so_they_do_for_structured_starts),
     cmocka_unit_test(so_they_do_for_smooth_activations),
     cmocka_unit_test(so_does_gauss_newton),
     cmocka_unit_test(so_do_sketched_preconditioners),

@@ -64,6 +64,18 @@ static void a_checkpoint_of_moved_rows_only_changes_nothing(void **state)
                     9);
 }
 
+/* What has not moved is made anew from its blocks, what has is read, also inside of a block. */
+static void a_stop_of_a_structured_start_changes_nothing(void **state)
+{
+    (void)state;
+    stop_and_resume("init=structured batch=8 rate=0.4 shift=2.2 index=certified", 2);
+    stop_and_resume("init=structured batch=8 rate=0.4 shift=2.2 checkpoint-dense=0", 3);
+    stop_and_resume("init=structured-coupled batch=8 rate=0.4 bias=trained shift=2.2 "
+                    "checkpoint-dense=0 index=certified slack=0.05",
+                    2);
+    stop_and_resume("init=structured-coupled optimizer=gauss-newton index=certified shift=1.5", 1);
+}
+
 static void another_value_is_refused_and_both_are_named(void **state)
 {
     ws_train_result result;
@@ -127,6 +139,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_stop_at_the_end_of_an_epoch_changes_nothing),
     cmocka_unit_test(a_stop_where_lsh_hashes_changes_nothing),
     cmocka_unit_test(a_checkpoint_of_moved_rows_only_changes_nothing),
+    cmocka_unit_test(a_stop_of_a_structured_start_changes_nothing),
     cmocka_unit_test(another_value_is_refused_and_both_are_named),
     cmocka_unit_test(other_data_is_refused),
     cmocka_unit_test(resume_auto_starts_fresh_only_if_there_is_nothing),

@@ -17,7 +17,9 @@ typedef enum ws_stream {
     WS_STREAM_VERIFY = 5,  /* which queries are checked */
     WS_STREAM_TEST = 6,    /* free for tests and benches */
     WS_STREAM_HASH = 7,    /* directions of hash tables; layer = table */
-    WS_STREAM_SKETCH = 12  /* random linear maps */
+    WS_STREAM_SKETCH = 12, /* random linear maps */
+    WS_STREAM_BLOCK = 13,  /* rows in blocks: id = block and chunk */
+    WS_STREAM_FLIP = 14    /* their signs; id = chunk */
 } ws_stream;
 
 typedef struct ws_key {

@@ -17,7 +17,14 @@
 #include "wingspan/index/index.h"
 #include "wingspan/model/activation.h"
 
-typedef enum ws_init { WS_INIT_GAUSSIAN, WS_INIT_COUPLED } ws_init;
+/* How the network starts, in the order of the table of start.c. */
+typedef enum ws_init {
+    WS_INIT_GAUSSIAN,
+    WS_INIT_COUPLED,
+    WS_INIT_STRUCTURED,
+    WS_INIT_STRUCTURED_COUPLED,
+    WS_INITS
+} ws_init;
 
 typedef struct ws_net_spec {
     int64_t m, d; /* neurons over all ranks, input length */
@@ -53,15 +60,29 @@ typedef struct ws_net {
  *  gaussian: w_r ~ N(0, init_scale^2 I) keyed by the global id r, a_rc = +-1 fair.
  *  coupled: neurons 2q and 2q+1 share w, drawn with id q, and have opposite signs, so that
  *  f(x) is exactly 0.0 for every x; an odd last neuron has a = 0 (and says nothing at the start).
+ *  structured: the rows of wingspan/core/blocks.h, each exactly N(0, init_scale^2 I) too, row r for
+ *  neuron r; a_rc as gaussian.  structured-coupled: row q for neurons 2q and 2q+1, a_rc as coupled.
  *
  *  @return agreed: WS_ERR_NOMEM, WS_ERR_USAGE, WS_ERR_MISMATCH; *out NULL on error
  */
 ws_err ws_net_create(const ws_comm *comm, const ws_net_spec *spec, ws_net **out);
 void ws_net_destroy(ws_net **net);
 
+/** The start of that name as in --init, a ws_init; -1 if there is none.  Not collective. */
+int ws_init_find(const char *name);
+
+/** Whether neurons 2q and 2q+1 share a row at the start, and whether rows come in blocks.  Not
+ *  collective. */
+int ws_init_is_coupled(ws_init init);
+int ws_init_is_structured(ws_init init);
+
 /** Recompute the initial row, bias and output weights of one global neuron.  Not collective.
  *  Any of w [d], b, a [c] may be NULL. */
 void ws_net_start(const ws_net_spec *spec, int64_t id, float *w, float *b, float *a);
+
+/** The initial rows of the n neurons from id on, one after the other: the bits of ws_net_start, but
+ *  what they share is made once.  Not collective.  w is [n x d]. */
+void ws_net_start_rows(const ws_net_spec *spec, int64_t id, int64_t n, float *w);
 
 /** The shard as the index wants it. */
 ws_shard ws_net_shard(const ws_net *net);

@@ -1,0 +1,63 @@
+/* blocks.c - rows that are XOR shifts of a block's normal numbers. */
+#include "wingspan/core/blocks.h"
+
+#include "wingspan/core/random.h"
+
+ws_blocks ws_blocks_of(uint64_t seed, int64_t d, double scale)
+{
+    ws_blocks b = {.seed = seed, .scale = scale, .d = d, .q = 1};
+
+    while (b.q * 2 <= d && b.q < WS_BLOCK_ROWS) b.q *= 2;
+    b.chunks = (d + b.q - 1) / b.q;
+    return b;
+}
+
+void ws_blocks_numbers(const ws_blocks *b, int64_t block, int64_t c, float *g)
+{
+    ws_key key = {b->seed, WS_STREAM_BLOCK, 0};
+
+    ws_random_normal(&key, (uint64_t)(block * b->chunks + c), b->q, b->scale, g);
+}
+
+void ws_blocks_signs(const ws_blocks *b, int64_t c, float *sign)
+{
+    ws_key key = {b->seed, WS_STREAM_FLIP, 0};
+    uint32_t w[4] = {0};
+
+    for (int64_t k = 0; k < b->q; k++) {
+        if (k % 128 == 0) ws_random_block(&key, (uint64_t)c, (uint32_t)(k / 128), w);
+        sign[k] = w[k / 32 % 4] >> (k % 32) & 1 ? -1.0f : 1.0f;
+    }
+}
+
+/* Row i of a block, chunk c. */
+static void piece(const ws_blocks *b, int64_t c, const float *g, const float *sign, int64_t i,
+                  float *w)
+{
+    int64_t n = b->d - c * b->q < b->q ? b->d - c * b->q : b->q;
+
+    for (int64_t k = 0; k < n; k++) w[c * b->q + k] = sign[k] * g[i ^ k];
+}
+
+void ws_blocks_rows(const ws_blocks *b, int64_t t, int64_t n, float *w, int64_t stride)
+{
+    float g[WS_BLOCK_ROWS], sign[WS_BLOCK_ROWS];
+    int64_t end = t + n, next;
+
+    for (int64_t at = t; at < end; at = next) {
+        int64_t block = at / b->q;
+
+        next = (block + 1) * b->q < end ? (block + 1) * b->q : end;
+        for (int64_t c = 0; c < b->chunks; c++) {
+            ws_blocks_numbers(b, block, c, g);
+            ws_blocks_signs(b, c, sign);
+            for (int64_t r = at; r < next; r++)
+                piece(b, c, g, sign, r - block * b->q, w + (r - t) * stride);
+        }
+    }
+}
+
+void ws_blocks_row(const ws_blocks *b, const float *g, const float *sign, int64_t t, float *w)
+{
+    for (int64_t c = 0; c < b->chunks; c++) piece(b, c, g + c * b->q, sign + c * b->q, t % b->q, w);
+}

@@ -3,6 +3,7 @@
 
 #include "command.h"
 #include "wingspan/io/table.h"
+#include "wingspan/model/net64.h"
 #include "wingspan/train/restore.h"
 
 typedef struct options {
@@ -11,17 +12,19 @@ typedef struct options {
 
 static const ws_opt rows[] = {
     {"out", WS_OPT_STR, offsetof(options, out), "model.h5", "", "Options",
-     "where to write /w (m,d), /b (m) and /a (m,C)", 0},
+     "where to write /w (m,d), /b (m) and /a (m,C), in the precision of the run", 0},
     {NULL, WS_OPT_STR, 0, NULL, NULL, NULL, NULL, 0},
 };
 
 static ws_err write_rows(const ws_comm *comm, const ws_net *net, const char *file)
 {
     const ws_net_spec *s = &net->spec;
+    const ws_net64 *f = net->f64;
+    ws_type type = f ? WS_FLOAT64 : WS_FLOAT32;
     ws_table_column cols[3] = {
-        {"/w", WS_FLOAT32, s->m, net->first, net->n, s->d, net->w},
-        {"/b", WS_FLOAT32, s->m, net->first, net->n, 0, net->b},
-        {"/a", WS_FLOAT32, s->m, net->first, net->n, s->c, net->a},
+        {"/w", type, s->m, net->first, net->n, s->d, f ? (void *)f->w : net->w},
+        {"/b", type, s->m, net->first, net->n, 0, f ? (void *)f->b : net->b},
+        {"/a", type, s->m, net->first, net->n, s->c, f ? (void *)f->a : net->a},
     };
 
     return ws_table_write(comm, file, cols, 3);

@@ -3,7 +3,7 @@
  * Outputs are sums over neurons of all ranks, so they are added as integers (core/exact.h). */
 #include <math.h>
 
-#include "wingspan/model/net.h"
+#include "wingspan/model/net64.h"
 
 /* Add the limbs v, -v or nothing to each output, as a = 1, -1 or 0 says. */
 static void add_signed(const float *a, int32_t c, ws_exact_limbs v, int64_t *hi, int64_t *lo)
@@ -41,7 +41,7 @@ static ws_err add_row(const ws_net *net, const ws_hits *h, int64_t i, int64_t *h
             continue;
         }
         for (int32_t k = 0; k < c; k++) {
-            double t = (double)a[k] * v;
+            double t = (net->f64 ? net->f64->a[row * c + k] : (double)a[k]) * v;
             ws_exact_limbs e;
             if (!(fabs(t) <= net->limit)) return too_large(net, row, t);
             e = ws_exact_split(t, net->exponent);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "wingspan/core/alloc.h"
+#include "wingspan/model/net64.h"
 
 static void copy(float *to, const float *from, int64_t n)
 {
@@ -22,6 +23,7 @@ static ws_err alloc_shard(ws_net *net)
         (err = ws_alloc(&net->a, n * s->c, sizeof *net->a, "output weights")) ||
         (err = ws_alloc(&net->touched, n, sizeof *net->touched, "weights")))
         return err;
+    if (s->float64 && (err = ws_net64_create(net))) return err;
     if (!s->keep_start) return WS_OK;
     if ((err = ws_alloc(&net->w0, n * s->d, sizeof *net->w0, "weights at the start")) ||
         (err = ws_alloc(&net->b0, n, sizeof *net->b0, "biases at the start")))
@@ -85,6 +87,7 @@ ws_err ws_net_create(const ws_comm *comm, const ws_net_spec *spec, ws_net **out)
         copy(net->b0, net->b, net->n);
         copy(net->a0, net->a, net->n * spec->c);
     }
+    if (net->f64) ws_net64_widen(net);
     *out = net;
     return WS_OK;
 }
@@ -99,6 +102,7 @@ void ws_net_destroy(ws_net **net)
     ws_free(&(*net)->b0);
     ws_free(&(*net)->a0);
     ws_free(&(*net)->touched);
+    ws_net64_destroy(&(*net)->f64);
     ws_free(net);
 }
 
@@ -111,5 +115,6 @@ double ws_net_bytes(const ws_net_spec *s, int64_t n)
 {
     double row = sizeof(float) * (double)(s->d + 1 + s->c);
 
-    return (double)n * (row * (s->keep_start ? 2 : 1) + 1);
+    return (double)n * (row * (s->keep_start ? 2 : 1) + 1) +
+           (s->float64 ? ws_net64_bytes(s, n) : 0);
 }

@@ -113,6 +113,8 @@ void ws_newton_destroy(ws_newton **p)
     ws_free(&nt->all.first);
     ws_free(&nt->old_w);
     ws_free(&nt->old_b);
+    ws_free(&nt->old_w64);
+    ws_free(&nt->old_b64);
     ws_free(&nt->old_touched);
     ws_free(p);
 }
@@ -220,7 +222,8 @@ double ws_newton_bytes(const ws_newton_spec *spec, const ws_net_spec *net, int64
     double n = (double)spec->n, vectors = 9.0 * n * net->c;
     double inner = spec->n <= INNER && (net->c > 1 || spec->sketch) ? sizeof(float) * n * n : 0;
     double panel = sizeof(int32_t) * fmin(n * n / 2, 1 << 24);
+    double row = net->float64 ? sizeof(float) + sizeof(double) : sizeof(float);
 
-    return (double)rows * sizeof(float) * (double)net->d + 8 * vectors + inner + panel +
+    return (double)rows * row * (double)net->d + 8 * vectors + inner + panel +
            ws_spd_bytes(spec->n, size) + (spec->sketch ? ws_sketch_bytes(spec->n, 8 * spec->n) : 0);
 }

@@ -42,8 +42,9 @@ struct ws_newton {
     /* what a step changed */
     ws_hits all; /* every neuron that moves: fired, and with ridge all that ever moved */
     float *old_w, *old_b;
+    double *old_w64, *old_b64; /* in a float64 network */
     uint8_t *old_touched;
-    int64_t old_w_room, old_b_room, old_touched_room;
+    int64_t old_w_room, old_b_room, old_touched_room, old_w64_room, old_b64_room;
     ws_exact_limbs old_penalty;
 };
 

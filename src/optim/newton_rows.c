@@ -9,6 +9,7 @@
 
 #include "newton_impl.h"
 #include "wingspan/core/alloc.h"
+#include "wingspan/model/net64.h"
 
 /* Every neuron that moves.  Ridge pulls all that have moved; those that do not fire get an empty
  * list of samples. */
@@ -42,6 +43,35 @@ static ws_err list_rows(ws_newton *nt)
     return WS_OK;
 }
 
+static ws_err keep_rows64(ws_newton *nt, const ws_hits *h)
+{
+    const ws_net64 *f = nt->net->f64;
+    int64_t d = nt->net->spec.d;
+    ws_err err;
+
+    if (!f) return WS_OK;
+    if ((err = ws_grow(&nt->old_w64, &nt->old_w64_room, h->rows * d, sizeof *nt->old_w64,
+                       "rows before a step")) ||
+        (err = ws_grow(&nt->old_b64, &nt->old_b64_room, h->rows, sizeof *nt->old_b64,
+                       "rows before a step")))
+        return err;
+    for (int64_t i = 0; i < h->rows; i++) {
+        memcpy(nt->old_w64 + i * d, f->w + h->row[i] * d, (size_t)d * sizeof *f->w);
+        nt->old_b64[i] = f->b[h->row[i]];
+    }
+    return WS_OK;
+}
+
+static void restore_row64(const ws_newton *nt, int64_t i, int64_t row)
+{
+    ws_net64 *f = nt->net->f64;
+    int64_t d = nt->net->spec.d;
+
+    if (!f) return;
+    memcpy(f->w + row * d, nt->old_w64 + i * d, (size_t)d * sizeof *f->w);
+    f->b[row] = nt->old_b64[i];
+}
+
 static ws_err keep_rows(ws_newton *nt, const ws_hits *h)
 {
     ws_net *net = nt->net;
@@ -60,7 +90,7 @@ static ws_err keep_rows(ws_newton *nt, const ws_hits *h)
         nt->old_touched[i] = net->touched[h->row[i]];
     }
     nt->old_penalty = nt->o->penalty;
-    return WS_OK;
+    return keep_rows64(nt, h);
 }
 
 /* The neurons of the step at hand. */
@@ -105,6 +135,7 @@ void ws_newton_undo(ws_newton *nt, ws_moves *moves)
         nt->o->dbias[i] = (double)nt->old_b[i] - (double)net->b[h->row[i]];
         memcpy(w, nt->old_w + i * d, (size_t)d * sizeof *w);
         net->b[h->row[i]] = nt->old_b[i];
+        restore_row64(nt, i, h->row[i]);
         net->touched[h->row[i]] = nt->old_touched[i];
     }
     nt->o->penalty = nt->old_penalty;

@@ -97,6 +97,7 @@ void ws_optim_destroy(ws_optim **p)
     ws_free(&o->norm);
     ws_free(&o->dbias);
     ws_free(&o->coef);
+    ws_free(&o->coef64);
     ws_free(p);
 }
 

@@ -8,6 +8,7 @@
 typedef struct group {
     int64_t n;
     float *theta;          /* [n] */
+    double *theta64;       /* [n] in a float64 network: then this is what counts; else NULL */
     const float *start;    /* [n] theta(0), or NULL without ridge */
     float *first, *second; /* [n] moments, or NULL where the rule keeps none */
     double decay;
@@ -41,7 +42,13 @@ struct ws_optim {
     double *norm, *dbias; /* [rows of the last step] */
     float *coef;          /* [pairs of the last step] */
     int64_t norm_capacity, dbias_capacity, coef_capacity;
+    double *coef64; /* [pairs of one row] in a float64 network */
+    int64_t coef64_capacity;
 };
+
+/** Step row i of hits of a float64 network (step64.c).  @return local: as ws_optim_step */
+ws_err ws_optim_row64(ws_optim *o, const ws_hits *h, int64_t i, const ws_samples *x,
+                      const int64_t *ids, const double *grad, double rate);
 
 /** ||theta - theta(0)||^2 of a neuron over everything that is trained. */
 double ws_penalty_of(const ws_net *net, int64_t row);

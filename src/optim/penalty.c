@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "optim_impl.h"
+#include "wingspan/model/net64.h"
 
 static double distance2(const float *a, const float *b, int64_t n)
 {
@@ -18,8 +19,10 @@ static double distance2(const float *a, const float *b, int64_t n)
 double ws_penalty_of(const ws_net *net, int64_t row)
 {
     const ws_net_spec *s = &net->spec;
-    double sum = distance2(net->w + row * s->d, net->w0 + row * s->d, s->d);
+    double sum;
 
+    if (net->f64) return ws_net64_moved2(net, row);
+    sum = distance2(net->w + row * s->d, net->w0 + row * s->d, s->d);
     if (s->train_bias) sum += distance2(net->b + row, net->b0 + row, 1);
     if (s->train_output) sum += distance2(net->a + row * s->c, net->a0 + row * s->c, s->c);
     return sum;

@@ -134,7 +134,8 @@ ws_err ws_optim_step(ws_optim *o, const ws_hits *hits, const ws_samples *x, cons
     *moves = (ws_moves){0};
     for (int64_t i = 0; i < hits->rows && !err; i++) {
         prefetch(o, hits, i + AHEAD);
-        err = step_row(o, hits, i, x, ids, grad, rate);
+        err = o->net->f64 ? ws_optim_row64(o, hits, i, x, ids, grad, rate)
+                          : step_row(o, hits, i, x, ids, grad, rate);
     }
     if (err) return err;
     *moves = (ws_moves){.k = hits->rows,

@@ -5,13 +5,13 @@
 #include "run.h"
 #include "wingspan/core/alloc.h"
 
-ws_err ws_outputs(ws_net *net, ws_index *ix, const ws_query *q, ws_hits *hits, ws_meeting *meet,
-                  ws_err err, double *out)
+ws_err ws_outputs(ws_net *net, ws_index *ix, const ws_samples *registered, const ws_query *q,
+                  ws_filter *f, ws_hits *hits, ws_meeting *meet, ws_err err, double *out)
 {
     int64_t entries = q->n * net->spec.c;
 
     if (!err) err = ws_meeting_open(meet, entries, 0);
-    if (!err) err = ws_index_query(ix, q, hits);
+    if (!err) err = ws_fired(net, ix, registered, q, f, hits);
     if (!err) err = ws_net_forward(net, hits, q->n, meet->hi, meet->lo);
     if ((err = ws_meeting_hold(meet, net->comm, err, entries, 0))) return err;
     ws_net_outputs(net, meet->hi, meet->lo, entries, out);
@@ -56,7 +56,9 @@ ws_err ws_run_test(ws_run *r)
         q.n = n - at < block ? n - at : block;
         q.ids = r->test + at;
         if (!err) err = ws_run_room(r, q.n);
-        if ((err = ws_outputs(r->net, r->ix, &q, &r->hits, &r->meet, err, r->out))) return err;
+        if ((err = ws_outputs(r->net, r->ix, &r->ds->all, &q, &r->filter, &r->hits, &r->meet, err,
+                              r->out)))
+            return err;
         loss +=
             (double)q.n * ws_loss_batch(r->loss, &r->targets, q.ids, q.n, r->out, r->grad, &right);
         correct = right < 0 ? -1 : correct + right;

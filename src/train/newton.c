@@ -52,9 +52,12 @@ ws_err ws_newton_setup(ws_run *r)
 static void stay(ws_run *r, int64_t n)
 {
     ws_hits swap = r->newton.hits;
+    ws_filter filter = r->newton.filter;
 
     r->newton.hits = r->hits;
     r->hits = swap;
+    r->newton.filter = r->filter;
+    r->filter = filter;
     r->newton.error = 0;
     for (int64_t k = 0; k < n * r->targets.c; k++) {
         double e = r->grad[k] * (double)n;
@@ -98,6 +101,7 @@ static void move(ws_run *r)
     ws_err err = ws_newton_apply(r->newton.nt, &moves);
 
     r->tally.update += ws_seconds() - t;
+    ws_filter_moves(r->net, &r->newton.filter, &moves);
     tell(r, err, &moves);
 }
 
@@ -137,15 +141,16 @@ static double next_damping(double damping, double gain)
     return gain < 0.25 ? damping * 10 : damping;
 }
 
-/* Is the residual so small that float32 weights may not let it fall further?  A millionth of the
- * targets; or, with k neurons firing on a sample, what half a unit in the last place of each
+/* Is the residual so small that the weights may not let it fall further?  For float32 ones a millionth
+ * of the targets, for float64 ones 1e-14 of them; or, with k neurons firing on a sample, what half a unit in the last place of each
  * neuron's weights comes to, since a smaller step is lost in them. */
 static int at_the_floor(const ws_run *r, int64_t n)
 {
     const ws_net_spec *s = &r->net->spec;
     double k = (double)s->m * ws_gauss_tail(r->opt.shift);
-    double lost = 0x1p-23 * s->scale * k * s->init_scale * s->x_scale;
-    double floor2 = fmax(1e-12 * 2 * r->newton.base, lost * lost * s->c);
+    double part = s->float64 ? 1e-28 : 1e-12, ulp = s->float64 ? 0x1p-52 : 0x1p-23;
+    double lost = ulp * s->scale * k * s->init_scale * s->x_scale;
+    double floor2 = fmax(part * 2 * r->newton.base, lost * lost * s->c);
 
     return r->newton.error < floor2 * (double)n;
 }
@@ -177,11 +182,14 @@ static void give_up(ws_run *r)
     r->step_loss = r->newton.loss;
     r->step_correct = r->newton.correct;
     if (r->comm->rank != 0 || r->opt.quiet) return;
-    ws_progress_say(&r->progress, r->dead == r->ds->n
-                                      ? "no neuron fires on any sample, so nothing can be learned: "
-                                        "use a smaller --shift or more --width"
-                                      : "no step lowers the loss any more: it is as low as float32 "
-                                        "weights allow, or the samples contradict each other");
+    if (r->dead == r->ds->n)
+        ws_progress_say(&r->progress, "no neuron fires on any sample, so nothing can be learned: "
+                                      "use a smaller --shift or more --width");
+    else
+        ws_progress_say(&r->progress,
+                        "no step lowers the loss any more: it is as low as %s weights allow, or "
+                        "the samples contradict each other",
+                        r->opt.precision);
 }
 
 static void accept(ws_run *r, int64_t n, double damping, double gain)

@@ -34,6 +34,8 @@ const ws_opt ws_train_table[] = {
      "standard deviation of the first weights", 0},
     {"output-scale", WS_OPT_STR, F(output_scale), "active", "", "Network",
      "active: 1/sqrt(m Q(shift)); theory: 1/sqrt(m); or a number", 0},
+    {"precision", WS_OPT_STR, F(precision), "float32", "float32|float64", "Network",
+     "of the weights; float64 is for residuals below 1e-6, and takes three times the memory", 0},
 
     {"loss", WS_OPT_STR, F(loss), "auto", "auto|squared|logistic|softmax", "Training",
      "auto: logistic for two classes and 0/1 labels, softmax for more, else squared", 0},

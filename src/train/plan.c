@@ -34,7 +34,8 @@ static double pair_bytes(const ws_run *r, int64_t n)
 {
     int smooth = r->net ? r->net->spec.phi->smooth : ws_run_spec(r).phi->smooth;
     double active = smooth ? 1 : ws_gauss_tail(r->opt.shift);
-    double each = sizeof(int32_t) + sizeof(double) + sizeof(float);
+    double each = sizeof(int32_t) + sizeof(double) + sizeof(float) +
+                  (strcmp(r->opt.precision, "float64") == 0 ? sizeof(double) : 0);
     double before = r->per_epoch == 1 ? (double)r->batch * sizeof(int32_t) : 0;
 
     return (largest_query(r) * each + before) * active * (double)n + 16.0 * (double)n;
@@ -125,7 +126,8 @@ void ws_plan_print(const ws_run *r, const ws_plan *p)
     printf("memory of all ranks            %10.1f MB\n", p->total / 1e6);
     if (r->opt.checkpoint[0])
         printf("checkpoint                     %10.1f MB, %lld kept\n",
-               ((double)r->opt.width * 4 * (double)(r->ds->d + 1 + r->targets.c) +
+               ((double)r->opt.width * (ws_run_spec(r).float64 ? 8 : 4) *
+                    (double)(r->ds->d + 1 + r->targets.c) +
                 p->optimiser * (double)r->opt.width / (double)ip.n) /
                    1e6,
                (long long)r->opt.keep);

@@ -62,7 +62,7 @@ static ws_err make_index(ws_predictor *p)
             plan.n = ws_layout_count(&p->net->layout, k);
     plan.memory = fmax(1073741824.0, ws_net_bytes(s, plan.n));
     err = ws_index_create(p->comm, ws_index_choose_any(&plan, reason), NULL, &p->ix);
-    return err ? err : ws_index_build(p->ix, &shard, &none, s->threshold);
+    return err ? err : ws_index_build(p->ix, &shard, &none, ws_fired_threshold(p->net));
 }
 
 ws_err ws_predictor_open(const ws_comm *comm, const char *checkpoint, ws_predictor **out)
@@ -112,15 +112,18 @@ static ws_samples slice(const ws_dataset *ds, int64_t first, int64_t n)
 static ws_err outputs(ws_predictor *p, const ws_dataset *ds, int64_t first, int64_t n, double *out)
 {
     ws_hits hits = {0};
+    ws_filter filter = {0};
     ws_meeting meet = {0};
     ws_err err = WS_OK;
 
     for (int64_t at = 0; at < n && !err; at += BLOCK) {
         ws_samples x = slice(ds, first + at, n - at < BLOCK ? n - at : BLOCK);
         ws_query q = {.kind = WS_QUERY_ANY, .n = x.n, .x = &x, .threshold = p->net->spec.threshold};
-        err = ws_outputs(p->net, p->ix, &q, &hits, &meet, WS_OK, out + at * p->net->spec.c);
+        err = ws_outputs(p->net, p->ix, NULL, &q, &filter, &hits, &meet, WS_OK,
+                         out + at * p->net->spec.c);
     }
     ws_hits_free(&hits);
+    ws_filter_free(&filter);
     ws_meeting_free(&meet);
     return err;
 }

@@ -214,7 +214,7 @@ static ws_err measure(ws_run *r, power *w, double *lambda, double *largest)
     q.n = w->n;
     q.ids = w->ids;
     err = power_alloc(w, r);
-    if (!err) err = ws_index_query(r->ix, &q, &r->hits);
+    if (!err) err = ws_fired(r->net, r->ix, &r->ds->all, &q, &r->filter, &r->hits);
     if ((err = ws_agree(r->comm, err))) return err;
     if ((err = largest_row(r, w, largest))) return err;
     return largest_eigenvalue(r, w, lambda);

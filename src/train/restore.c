@@ -7,6 +7,7 @@
 
 #include "restore_rows.h"
 #include "wingspan/core/alloc.h"
+#include "wingspan/model/net64.h"
 
 /* First entry of an ascending list that is >= v. */
 static int64_t lower_bound(const int64_t *list, int64_t n, int64_t v)
@@ -81,14 +82,18 @@ ws_err ws_restore_rows(ws_ckpt *c, const ws_net *net, const ws_touched *t, const
 
 ws_err ws_restore_net(ws_ckpt *c, const ws_touched *t, ws_net *net)
 {
+    ws_net64 *f = net->f64;
+    ws_type type = f ? WS_FLOAT64 : WS_FLOAT32;
+    size_t size = f ? sizeof(double) : sizeof(float);
+    int64_t d = net->spec.d, outputs = net->spec.c;
     ws_err err;
 
-    if ((err = ws_restore_rows(c, net, t, "/model/w", WS_FLOAT32, net->spec.d, sizeof(float),
-                               net->w)) ||
-        (err = ws_restore_rows(c, net, t, "/model/b", WS_FLOAT32, 0, sizeof(float), net->b)) ||
-        (err = ws_restore_rows(c, net, t, "/model/a", WS_FLOAT32, net->spec.c, sizeof(float),
-                               net->a)))
+    if ((err = ws_restore_rows(c, net, t, "/model/w", type, d, size, f ? (void *)f->w : net->w)) ||
+        (err = ws_restore_rows(c, net, t, "/model/b", type, 0, size, f ? (void *)f->b : net->b)) ||
+        (err = ws_restore_rows(c, net, t, "/model/a", type, outputs, size,
+                               f ? (void *)f->a : net->a)))
         return err;
+    if (f) ws_net64_round(net);
     for (int64_t i = 0; i < t->n; i++) net->touched[t->local[i]] = 1;
     if (t->sparse) return WS_OK;
     err = ws_ckpt_get_rows(c, "/model/moved", WS_UINT8, net->first, net->n, 0, net->touched);
@@ -136,6 +141,8 @@ static ws_err read_spec(ws_ckpt *c, ws_net_spec *s)
     s->train_bias = strcmp(word, "trained") == 0;
     if ((err = ws_ckpt_get_text(c, "/options", "output-weights", word, sizeof word))) return err;
     s->train_output = strcmp(word, "trained") == 0;
+    if ((err = ws_ckpt_get_text(c, "/options", "precision", word, sizeof word))) return err;
+    s->float64 = strcmp(word, "float64") == 0;
     return WS_OK;
 }
 

@@ -49,6 +49,14 @@ typedef struct ws_tally {
     int64_t bytes, meetings;
 } ws_tally;
 
+/* What a float64 network keeps of a query beside its hits; {0} to start, empty in a float32 one. */
+typedef struct ws_filter {
+    double *z; /* [pairs] z of the float32 rows, as the index gave it */
+    int64_t *id;
+    double *fresh;
+    int64_t z_capacity, id_capacity, fresh_capacity;
+} ws_filter;
+
 typedef struct ws_run {
     const ws_comm *comm;
     ws_train_options opt; /* resolved: no auto left, but for index */
@@ -71,6 +79,7 @@ typedef struct ws_run {
     int64_t *test;       /* [n_test] n, n + 1, ... */
 
     ws_hits hits;
+    ws_filter filter; /* of hits */
     ws_meeting meet;
     double *out, *grad; /* [room x c] */
     int64_t room;       /* samples out and grad have room for */
@@ -94,6 +103,7 @@ typedef struct ws_run {
         ws_newton *nt;      /* NULL: a first-order optimiser */
         int known;          /* what follows is of the network as it is */
         ws_hits hits;       /* who fires */
+        ws_filter filter;   /* of hits */
         double *residual;   /* [n x c] f - y */
         double loss, error; /* penalty included; |residual|^2 */
         double penalty;     /* |theta - theta(0)|^2 */
@@ -167,10 +177,21 @@ ws_err ws_newton_setup(ws_run *r);
 ws_err ws_run_newton(ws_run *r, const int64_t *ids, int64_t n);
 int ws_is_newton(const ws_train_options *o); /* local */
 
+/* filter.c - local: who fires in either precision; the threshold an index is built for; moves of a
+ * step on these hits as the index must be told them; ws_index_verify() by the float64 weights */
+ws_err ws_fired(ws_net *net, ws_index *ix, const ws_samples *registered, const ws_query *q,
+                ws_filter *f, ws_hits *hits);
+double ws_fired_threshold(const ws_net *net);
+void ws_filter_moves(const ws_net *net, const ws_filter *f, ws_moves *moves);
+ws_err ws_fired_verify(const ws_net *net, const ws_index *ix, const ws_samples *registered,
+                       const ws_query *q, const ws_hits *hits, const int32_t *pos, int64_t k,
+                       ws_difference *d);
+void ws_filter_free(ws_filter *f);
+
 /* evaluate.c - collective: the registered test samples, or any others */
 ws_err ws_run_test(ws_run *r);
-ws_err ws_outputs(ws_net *net, ws_index *ix, const ws_query *q, ws_hits *hits, ws_meeting *meet,
-                  ws_err err, double *out);
+ws_err ws_outputs(ws_net *net, ws_index *ix, const ws_samples *registered, const ws_query *q,
+                  ws_filter *f, ws_hits *hits, ws_meeting *meet, ws_err err, double *out);
 
 /* verify.c - local: WS_ERR_INEXACT if the answer in r->hits is not the right one, WS_ERR_NOMEM */
 ws_err ws_run_verify(ws_run *r, const ws_query *q);

@@ -2,7 +2,8 @@
  *
  *   /options    every option, resolved
  *   /data       name, path, shape, checksum; mean, inverse, y_mean, y_scale, label
- *   /model      w, b, a, moved (all rows), or touched, w_touched, b_touched, a_touched
+ *   /model      w, b, a, moved (all rows), or touched, w_touched, b_touched, a_touched; of the run's
+ *               --precision
  *   /optim      the optimiser's arrays in the same form
  *   /progress   step, epoch, position, rate, sums of the epoch, history of the loss
  *   /format     version */
@@ -14,6 +15,7 @@
 #include "wingspan/core/alloc.h"
 #include "wingspan/core/clock.h"
 #include "wingspan/core/version.h"
+#include "wingspan/model/net64.h"
 
 static ws_err put_options(ws_ckpt_writer *w, const ws_train_options *o)
 {
@@ -76,12 +78,15 @@ typedef struct rows {
 static int list_rows(const ws_run *r, rows list[16])
 {
     const ws_net *net = r->net;
+    const ws_net64 *f = net->f64;
+    ws_type type = f ? WS_FLOAT64 : WS_FLOAT32;
+    size_t size = f ? sizeof(double) : sizeof(float);
     const ws_optim_array *a;
     int n = 0, arrays;
 
-    list[n++] = (rows){"/model/w", WS_FLOAT32, net->spec.d, sizeof(float), net->w};
-    list[n++] = (rows){"/model/b", WS_FLOAT32, 0, sizeof(float), net->b};
-    list[n++] = (rows){"/model/a", WS_FLOAT32, net->spec.c, sizeof(float), net->a};
+    list[n++] = (rows){"/model/w", type, net->spec.d, size, f ? (void *)f->w : net->w};
+    list[n++] = (rows){"/model/b", type, 0, size, f ? (void *)f->b : net->b};
+    list[n++] = (rows){"/model/a", type, net->spec.c, size, f ? (void *)f->a : net->a};
     a = ws_optim_arrays(r->optim, &arrays);
     for (int i = 0; i < arrays; i++) {
         rows *q = &list[n++];

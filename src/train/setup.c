@@ -119,7 +119,8 @@ ws_net_spec ws_run_spec(const ws_run *r)
                      .seed = (uint64_t)o->seed,
                      .train_bias = strcmp(o->bias, "trained") == 0,
                      .train_output = strcmp(o->output_weights, "trained") == 0,
-                     .keep_start = o->ridge > 0};
+                     .keep_start = o->ridge > 0,
+                     .float64 = strcmp(o->precision, "float64") == 0};
 
     if (strcmp(o->output_scale, "active") == 0)
         s.scale = 1 / sqrt((double)s.m * s.phi->power(r->spread, s.threshold));
@@ -224,7 +225,7 @@ ws_err ws_run_index(ws_run *r)
     ws_err err;
 
     if ((err = ws_index_create(r->comm, r->index_kind, &o, &r->ix))) return err;
-    return ws_index_build(r->ix, &shard, &r->ds->all, r->net->spec.threshold);
+    return ws_index_build(r->ix, &shard, &r->ds->all, ws_fired_threshold(r->net));
 }
 
 ws_err ws_run_room(ws_run *r, int64_t samples)
@@ -245,11 +246,13 @@ void ws_run_free(ws_run *r)
     ws_index_destroy(&r->ix);
     ws_newton_destroy(&r->newton.nt);
     ws_hits_free(&r->newton.hits);
+    ws_filter_free(&r->newton.filter);
     ws_free(&r->newton.residual);
     ws_optim_destroy(&r->optim);
     ws_net_destroy(&r->net);
     ws_dataset_destroy(&r->ds);
     ws_hits_free(&r->hits);
+    ws_filter_free(&r->filter);
     ws_meeting_free(&r->meet);
     ws_free(&r->out);
     ws_free(&r->grad);

@@ -138,7 +138,7 @@ static ws_err local_share(ws_run *r, const int64_t *ids, int64_t n, int64_t k)
     ws_index_tick(r->ix, r->step);
     if ((err = r->pending) || (err = ws_run_room(r, n)) ||
         (err = ws_meeting_open(&r->meet, entries + 1, k)) ||
-        (err = ws_index_query(r->ix, &q, &r->hits)))
+        (err = ws_fired(r->net, r->ix, &r->ds->all, &q, &r->filter, &r->hits)))
         return err;
     r->tally.query += ws_seconds() - t0;
     if ((err = ws_run_verify(r, &q))) return err;
@@ -190,6 +190,7 @@ static ws_err update(ws_run *r, const int64_t *ids)
                       &moves);
 
     r->tally.update += (t1 = ws_seconds()) - t0;
+    ws_filter_moves(r->net, &r->filter, &moves);
     if (!err) err = ws_index_update(r->ix, &moves);
     r->tally.index += ws_seconds() - t1;
     return err;

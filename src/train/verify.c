@@ -88,7 +88,8 @@ ws_err ws_run_verify(ws_run *r, const ws_query *q)
     if (r->net->spec.phi->smooth) truth.threshold = -INFINITY; /* every neuron */
     err = choose(r, q->n);
     if (!err && r->check.n > 0)
-        err = ws_index_verify(r->ix, &truth, &r->hits, r->check.pos, r->check.n, &d);
+        err = ws_fired_verify(r->net, r->ix, &r->ds->all, &truth, &r->hits, r->check.pos,
+                              r->check.n, &d);
     if (!err) err = verdict(r, q, &d);
     r->check.missed = d.missed;
     r->tally.verify += ws_seconds() - t;

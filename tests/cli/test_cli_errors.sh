@@ -83,6 +83,8 @@ expect 1 1 "none.h5 cannot be read" train --resume none.h5
 expect 1 1 "damaged (it has 70000 bytes" train --resume cutrun.h5
 expect 1 1 "badrun.h5 is damaged (between byte 65536" train --resume badrun.h5
 expect 1 1 "good.h5 is not a wingspan checkpoint" train --resume good.h5
+expect 2 1 "precision double is not valid" $t --data good.h5 --precision double
+expect 2 1 "precision float64 .*precision float32" train --resume run.h5 --precision float64 --steps 9
 expect 2 1 "width 128 .*width 64" train --resume run.h5 --width 128 --steps 9
 expect 2 1 "is not the data" train --resume run.h5 --data other.h5 --steps 9
 expect 1 1 "none.h5 cannot be read" eval none.h5 --data good.h5

@@ -74,6 +74,25 @@ for f in bits.1.dtree bits.1.wtree bits.1.halfspace bits.1.certified bits.1.quan
   cmp -s bits.1.scan.h5 $f.h5 || say "$f has other weights"
 done
 
+# float64 weights: the same bits on 1 and 4 ranks, in a form that says what they are
+for n in 1 4; do
+  $MPIRUN -n $n "$WINGSPAN" train --data good.h5 --width 301 --batch 7 --steps 40 --shift 1 --precision float64 \
+    --checkpoint wide.h5 --keep 1 --quiet >/dev/null || say "train in float64 on $n ranks fails"
+  $MPIRUN -n $n "$WINGSPAN" export wide.h5 --out wide.$n.h5 >/dev/null || say "export of float64 fails"
+done
+cmp -s wide.1.h5 wide.4.h5 || say "float64 on 4 ranks has other weights"
+cmp -s wide.1.h5 bits.1.scan.h5 && say "float64 weights are float32 weights"
+"$WINGSPAN" info wide.h5 | grep -q 'precision  *float64' || say "info says no precision"
+"$WINGSPAN" info bits.h5 | grep -q 'precision  *float32' || say "info says no precision"
+if command -v h5dump >/dev/null; then
+  h5dump -H -d /model/w wide.h5 | grep -q 'H5T_IEEE_F64LE' || say "/model/w is not float64"
+fi
+$MPIRUN -n 3 "$WINGSPAN" train --resume wide.h5 --steps 60 --quiet | grep '^test accuracy' >w1.txt || say "float64 resume fails"
+$MPIRUN -n 2 "$WINGSPAN" eval wide.h5 --data good.h5 | grep '^test accuracy' | cmp -s - w1.txt || say "float64 evaluates otherwise"
+# weights line of the plan: float64 beside float32 rows
+plan() { "$WINGSPAN" train --data good.h5 --width 100000 --dry-run --precision $1 | sed -n 's/^  weights  *\([0-9.]*\) MB/\1/p'; }
+awk "BEGIN { exit !($(plan float64) > 2.8 * $(plan float32)) }" || say "--dry-run does not count float64 weights"
+
 # an approximate index says so, and what it finds; an exact one has no recall
 $MPIRUN -n 2 "$WINGSPAN" train --data good.h5 --width 3001 --optimizer gd --steps 5 --index lsh --lsh-tables 9 \
   --metrics lsh.jsonl >/dev/null 2>lsh.txt || say "train with lsh fails"

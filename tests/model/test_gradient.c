@@ -2,8 +2,8 @@
  * every activation and loss, for rows, biases and output weights.
  *
  * Tolerance: rows of size one and coefficients are float32, so steps are known to 1e-7 of their
- * size; central differences with h = 1e-5 are exact to 1e-9 but for a kink of relu within h,
- * which the chosen numbers do not have. */
+ * size, and in a float64 network to 1e-16. Differences of fourth order with h = 2e-4 are exact to
+ * 1e-11, but for a kink of relu within 2 h, which the chosen numbers do not have. */
 #include <math.h>
 #include <string.h>
 
@@ -11,6 +11,7 @@
 
 #include "wingspan/core/random.h"
 #include "wingspan/model/loss.h"
+#include "wingspan/model/net64.h"
 #include "wingspan/optim/optim.h"
 
 enum { M = 8, D = 4, S = 5, MAXC = 3 };
@@ -45,14 +46,14 @@ static double loss_of(const ws_activation *phi, const ws_loss *l, const ws_targe
 static double central(const ws_activation *phi, const ws_loss *l, const ws_targets *t,
                       parameters *p, double *at)
 {
-    double h = 1e-5, was = *at, up, down;
+    double h = 2e-4, was = *at, f[5];
 
-    *at = was + h;
-    up = loss_of(phi, l, t, p);
-    *at = was - h;
-    down = loss_of(phi, l, t, p);
+    for (int k = -2; k <= 2; k++) {
+        *at = was + k * h;
+        f[k + 2] = loss_of(phi, l, t, p);
+    }
     *at = was;
-    return (up - down) / (2 * h);
+    return (8 * (f[3] - f[1]) - (f[4] - f[0])) / (12 * h);
 }
 
 /* The network's outputs and derivative, then one step of rate 1. */
@@ -83,12 +84,18 @@ static void step(ws_net *net, const ws_loss *l, const ws_targets *t)
     ws_hits_free(&hits);
 }
 
-static int close_to(double g, double d)
+static int close_to(double g, double d, double within)
 {
-    return fabs(g - d) < 1e-6 * (1 + fabs(d));
+    return fabs(g - d) < within * (1 + fabs(d));
 }
 
-static void compare(const char *activation, const char *loss, const ws_targets *t)
+/* Weight k of an array in the network's precision. */
+static double now(const float *rounded, const double *exact, int64_t k)
+{
+    return exact ? exact[k] : (double)rounded[k];
+}
+
+static void compare_in(int float64, const char *activation, const char *loss, const ws_targets *t)
 {
     ws_net_spec spec = {.m = M,
                         .d = D,
@@ -100,9 +107,12 @@ static void compare(const char *activation, const char *loss, const ws_targets *
                         .x_scale = 4,
                         .seed = 3,
                         .train_bias = 1,
-                        .train_output = 1};
+                        .train_output = 1,
+                        .float64 = float64};
     const ws_loss *l = ws_loss_find(loss);
     static parameters p;
+    double within = float64 ? 1e-10 : 1e-6;
+    ws_net64 *f;
     ws_net *net;
     int moved = 0;
 
@@ -110,18 +120,27 @@ static void compare(const char *activation, const char *loss, const ws_targets *
     for (int k = 0; k < M * D; k++) p.w[k] = (double)net->w[k];
     for (int k = 0; k < M; k++) p.b[k] = (double)net->b[k];
     for (int k = 0; k < M * t->c; k++) p.a[k] = (double)net->a[k];
+    f = net->f64;
     step(net, l, t);
     for (int k = 0; k < M * D; k++) {
-        double g = p.w[k] - (double)net->w[k];
+        double g = p.w[k] - now(net->w, f ? f->w : NULL, k);
         moved += g != 0;
-        assert_true(close_to(g, central(spec.phi, l, t, &p, &p.w[k])));
+        assert_true(close_to(g, central(spec.phi, l, t, &p, &p.w[k]), within));
     }
     for (int k = 0; k < M; k++)
-        assert_true(close_to(p.b[k] - (double)net->b[k], central(spec.phi, l, t, &p, &p.b[k])));
+        assert_true(close_to(p.b[k] - now(net->b, f ? f->b : NULL, k),
+                             central(spec.phi, l, t, &p, &p.b[k]), within));
     for (int k = 0; k < M * t->c; k++)
-        assert_true(close_to(p.a[k] - (double)net->a[k], central(spec.phi, l, t, &p, &p.a[k])));
+        assert_true(close_to(p.a[k] - now(net->a, f ? f->a : NULL, k),
+                             central(spec.phi, l, t, &p, &p.a[k]), within));
     assert_true(moved > M);
     ws_net_destroy(&net);
+}
+
+static void compare(const char *activation, const char *loss, const ws_targets *t)
+{
+    compare_in(0, activation, loss, t);
+    compare_in(1, activation, loss, t);
 }
 
 static void steps_agree_with_finite_differences(void **state)

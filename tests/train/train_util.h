@@ -100,6 +100,9 @@ static inline uint64_t fingerprint(const char *file)
                                   "/optim/moment2_b",  "/optim/moment1_a",  "/optim/moment2_a"};
     ws_comm self;
     ws_ckpt *c;
+    char precision[64];
+    ws_type type;
+    size_t size;
     uint64_t h = 1;
 
     ws_comm_create(MPI_COMM_SELF, &self);
@@ -107,9 +110,12 @@ static inline uint64_t fingerprint(const char *file)
         fprintf(stderr, "%s\n", ws_err_text());
         fail();
     }
-    h = hash_of(c, "/model/w", WS_FLOAT32, 4, h);
-    h = hash_of(c, "/model/b", WS_FLOAT32, 4, h);
-    h = hash_of(c, "/model/a", WS_FLOAT32, 4, h);
+    assert_int_equal(ws_ckpt_get_text(c, "/options", "precision", precision, 64), WS_OK);
+    type = strcmp(precision, "float64") == 0 ? WS_FLOAT64 : WS_FLOAT32;
+    size = type == WS_FLOAT64 ? 8 : 4;
+    h = hash_of(c, "/model/w", type, size, h);
+    h = hash_of(c, "/model/b", type, size, h);
+    h = hash_of(c, "/model/a", type, size, h);
     h = hash_of(c, "/model/moved", WS_UINT8, 1, h);
     h = hash_of(c, "/progress/loss_history", WS_FLOAT64, 8, h);
     for (size_t i = 0; i < sizeof state / sizeof *state; i++)

@@ -3,9 +3,9 @@
  *     f_c(x) = s_m sum_r a_rc phi(<w_r, x> + b_r)
  *
  * with m neurons cut over ranks by ws_layout.  phi is a row of the activation table; for relu
- * phi(z) = max(z - shift, 0), so a neuron fires when z > shift.  Weights are float32; what is
- * summed over neurons is summed exactly (wingspan/core/exact.h), so outputs have the same bits
- * for any number of ranks. */
+ * phi(z) = max(z - shift, 0), so a neuron fires when z > shift.  Weights are float32, or float64
+ * (wingspan/model/net64.h) with float32 rows beside them for the index; what is summed over neurons
+ * is summed exactly (wingspan/core/exact.h), so outputs have the same bits for any number of ranks. */
 #ifndef WS_MODEL_NET_H
 #define WS_MODEL_NET_H
 
@@ -38,20 +38,22 @@ typedef struct ws_net_spec {
     uint64_t seed;
     int train_bias, train_output; /* 0 or 1 */
     int keep_start;               /* keep w(0), b(0), a(0) for ridge */
+    int float64;                  /* 1: weights are float64; 0: float32 */
 } ws_net_spec;
 
 typedef struct ws_net {
     ws_net_spec spec;
     const ws_comm *comm; /* borrowed */
     ws_layout layout;
-    int64_t first, n;    /* global id of the first neuron here; neurons here */
-    float *w;            /* [n x d] */
-    float *b;            /* [n] */
-    float *a;            /* [n x c]; +-1 unless trained */
-    float *w0, *b0, *a0; /* start values if keep_start, else NULL */
-    uint8_t *touched;    /* [n] 1 if the neuron has moved since the start */
-    int exponent;        /* scale of the exact sums: 2^exponent */
-    double limit;        /* a contribution beyond it ends the run as diverged */
+    int64_t first, n;     /* global id of the first neuron here; neurons here */
+    float *w;             /* [n x d] */
+    float *b;             /* [n] */
+    float *a;             /* [n x c]; +-1 unless trained */
+    float *w0, *b0, *a0;  /* start values if keep_start, else NULL: float32 in either precision */
+    struct ws_net64 *f64; /* the weights that count, in float64; NULL: w, b and a are */
+    uint8_t *touched;     /* [n] 1 if the neuron has moved since the start */
+    int exponent;         /* scale of the exact sums: 2^exponent */
+    double limit;         /* a contribution beyond it ends the run as diverged */
 } ws_net;
 
 /** Create this rank's shard at its initial values.

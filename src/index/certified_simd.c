@@ -75,7 +75,7 @@ AVX512 static int64_t filter_avx512(const ws_segment *s, int64_t from, int64_t t
     int64_t k = 0;
 
     for (int64_t e = from; e < to; e += 16) {
-        __mmask16 in = to - e < 16 ? (__mmask16)((1u << (to - e)) - 1) : (__mmask16)0xffff;
+        __mmask16 in = (__mmask16)(to - e < 16 ? (1u << (to - e)) - 1 : 0xffffu);
         __m512i v = _mm512_maskz_loadu_epi32(in, s->entry + e);
         __m512i at = _mm512_srli_epi32(v, WS_Z_BITS), z = _mm512_and_si512(v, mask);
         __m512i bar = _mm512_mask_i32gather_epi32(mask, in, at, s->bar, 4);
@@ -163,7 +163,7 @@ AVX512 static int64_t outside_avx512(const ws_batch *b, const ws_row *r, const f
 
     for (int64_t p = 0; p < b->n; p += 16) {
         const float *s = b->s_by_16 + p * WS_SKETCH;
-        __mmask16 in = b->n - p < 16 ? (__mmask16)((1u << (b->n - p)) - 1) : (__mmask16)0xffff;
+        __mmask16 in = (__mmask16)(b->n - p < 16 ? (1u << (b->n - p)) - 1 : 0xffffu);
         __m512 v[4] = {base, _mm512_mul_ps(residue, _mm512_loadu_ps(b->q + p)),
                        _mm512_mul_ps(away, _mm512_loadu_ps(b->away + p)), _mm512_setzero_ps()};
         __mmask16 above;

@@ -24,6 +24,21 @@ static int64_t lower_bound(const int64_t *list, int64_t n, int64_t v)
     return lo;
 }
 
+ws_err ws_restore_check(ws_ckpt *c, int64_t m, int64_t d)
+{
+    int moved = ws_ckpt_has(c, "/model/touched"), ndims;
+    int64_t dims[2] = {0, 0};
+    ws_err err = ws_ckpt_shape(c, moved ? "/model/w_touched" : "/model/w", &ndims, dims);
+
+    if (err) return err;
+    if ((moved || dims[0] == m) && (d == 0 || dims[1] == d)) return WS_OK;
+    return ws_fail(WS_ERR_DATA,
+                   "%s says that it has %lld neurons of %lld weights, but holds %lld of %lld: it "
+                   "is damaged or not ours",
+                   ws_ckpt_file(c), (long long)m, (long long)(d ? d : dims[1]), (long long)dims[0],
+                   (long long)dims[1]);
+}
+
 ws_err ws_touched_open(ws_ckpt *c, const ws_comm *comm, const ws_net *net, ws_touched *t)
 {
     int64_t dims[2] = {0, 0}, *all = NULL;
@@ -36,15 +51,16 @@ ws_err ws_touched_open(ws_ckpt *c, const ws_comm *comm, const ws_net *net, ws_to
     err = ws_alloc(&all, dims[0], sizeof *all, "list of moved neurons");
     if ((err = ws_agree(comm, err))) return err;
     if ((err = ws_ckpt_get_array(c, "/model/touched", WS_INT64, dims[0], all))) goto done;
+    for (int64_t i = 0; i < dims[0]; i++) /* the same on every rank */
+        if (all[i] < (i ? all[i - 1] + 1 : 0) || all[i] >= net->spec.m) {
+            err = ws_fail(WS_ERR_DATA, "%s: /model/touched does not ascend: it is not ours",
+                          ws_ckpt_file(c));
+            goto done;
+        }
     t->first = lower_bound(all, dims[0], net->first);
     t->n = lower_bound(all, dims[0], net->first + net->n) - t->first;
     err = ws_alloc(&t->local, t->n, sizeof *t->local, "list of moved neurons");
-    for (int64_t i = 0; i < t->n && !err; i++) {
-        t->local[i] = all[t->first + i] - net->first;
-        if (t->local[i] < (i ? t->local[i - 1] + 1 : 0) || t->local[i] >= net->n)
-            err = ws_fail(WS_ERR_DATA, "%s: /model/touched does not ascend: it is not ours",
-                          ws_ckpt_file(c));
-    }
+    for (int64_t i = 0; i < t->n && !err; i++) t->local[i] = all[t->first + i] - net->first;
     err = ws_agree(comm, err);
 done:
     ws_free(&all);
@@ -153,7 +169,9 @@ ws_err ws_checkpoint_rows(ws_ckpt *c, const ws_comm *comm, ws_net **net)
     ws_err err = read_spec(c, &spec);
 
     *net = NULL;
-    if (err || (err = ws_net_create(comm, &spec, net))) return err;
+    if (err || (err = ws_restore_check(c, spec.m, spec.d)) ||
+        (err = ws_net_create(comm, &spec, net)))
+        return err;
     err = ws_touched_open(c, comm, *net, &t);
     if (!err) err = ws_restore_net(c, &t, *net);
     ws_touched_close(&t);

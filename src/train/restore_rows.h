@@ -14,6 +14,10 @@ typedef struct ws_touched {
     int64_t *local;   /* [n] their local ids */
 } ws_touched;
 
+/** The rows of the file must be those of m neurons (in the form with all rows) of d weights (0: not
+ *  known yet), before memory for them is asked for.  Collective; agreed. */
+ws_err ws_restore_check(ws_ckpt *c, int64_t m, int64_t d);
+
 /** Read the list.  Collective; agreed.  Close it in any case. */
 ws_err ws_touched_open(ws_ckpt *c, const ws_comm *comm, const ws_net *net, ws_touched *t);
 void ws_touched_close(ws_touched *t);

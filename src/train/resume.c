@@ -87,7 +87,7 @@ ws_err ws_resume_options(ws_ckpt *c, ws_train_options *o, const ws_opt_given *gi
         else
             memcpy((char *)&stored + row->field, (const char *)o + row->field, field_size(row));
     }
-    if (err) return err;
+    if (err || (err = ws_restore_check(c, stored.width, 0))) return err;
     /* A limit on the command line replaces both stored limits. */
     if (was_given(given, "steps") || was_given(given, "epochs")) {
         stored.steps = was_given(given, "steps") ? o->steps : 0;
@@ -103,10 +103,16 @@ ws_err ws_resume_options(ws_ckpt *c, ws_train_options *o, const ws_opt_given *gi
 static ws_err get_vector(ws_ckpt *c, const ws_comm *comm, const char *path, ws_type type, int64_t n,
                          void *v)
 {
+    int64_t dims[2] = {0, 0};
+    int ndims;
     void *p = NULL;
     ws_err err;
 
     if (n < 1 || !ws_ckpt_has(c, path)) return WS_OK;
+    if ((err = ws_ckpt_shape(c, path, &ndims, dims))) return err;
+    if (ndims != 1 || dims[0] != n)
+        return ws_fail(WS_ERR_DATA, "%s: %s does not have %lld values", ws_ckpt_file(c), path,
+                       (long long)n);
     err = ws_agree(comm, ws_alloc(&p, n, 8, path));
     if (!err) err = ws_ckpt_get_array(c, path, type, n, p);
     memcpy(v, &p, sizeof p);

@@ -12,11 +12,12 @@
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
-enum { N = 60, D = 6, FORMS = 4, MOST = 4 << 20 };
+enum { N = 60, D = 6, FORMS = 4, MOST = 4 << 20, PATHS = 160 };
 static char *good[FORMS];
 static size_t size[FORMS];
-static int64_t block[FORMS];     /* bytes in front of the HDF5 part */
-static char path[FORMS][64][64]; /* arrays and attributes ("/group:name") of each good file */
+static int64_t block[FORMS]; /* bytes in front of the HDF5 part */
+/* Arrays ("/group/name"), attributes ("/group:name") and groups ("@/group") of each good file. */
+static char path[FORMS][PATHS][64];
 static int paths[FORMS];
 
 static void put_data(void)
@@ -68,7 +69,7 @@ static herr_t note_attribute(hid_t object, const char *name, const H5A_info_t *i
 
     (void)info;
     H5Iget_name(object, where, sizeof where);
-    if (paths[form] < 64) snprintf(path[form][paths[form]++], 64, "%.30s:%.30s", where, name);
+    if (paths[form] < PATHS) snprintf(path[form][paths[form]++], 64, "%.30s:%.30s", where, name);
     return 0;
 }
 
@@ -77,10 +78,11 @@ static herr_t note(hid_t f, const char *name, const H5O_info_t *info, void *user
     int form = *(int *)user;
     hid_t g;
 
-    if (info->type == H5O_TYPE_DATASET && paths[form] < 64)
+    if (info->type == H5O_TYPE_DATASET && paths[form] < PATHS)
         snprintf(path[form][paths[form]++], 64, "/%.60s", name);
-    /* Options are many; those of the other groups come first by name, and a few of them. */
     if (info->type == H5O_TYPE_GROUP && (g = H5Oopen(f, name, H5P_DEFAULT)) >= 0) {
+        if (name[0] != '.' && paths[form] < PATHS)
+            snprintf(path[form][paths[form]++], 64, "@/%.60s", name);
         H5Aiterate2(g, H5_INDEX_NAME, H5_ITER_INC, NULL, note_attribute, user);
         H5Oclose(g);
     }
@@ -176,6 +178,24 @@ static void odd_values(bytes *b, hid_t f, const char *name)
     }
 }
 
+/* A group that is gone, a link to itself or to another file, the root once more, or an array. */
+static void odd_group(bytes *b, hid_t f, const char *name)
+{
+    unsigned kind = next(b) % 5;
+    hsize_t dims[2] = {40, D};
+    hid_t space, s;
+
+    H5Ldelete(f, name, H5P_DEFAULT);
+    if (kind == 1) H5Lcreate_soft(name, f, name, H5P_DEFAULT, H5P_DEFAULT);
+    if (kind == 2) H5Lcreate_hard(f, "/", f, name, H5P_DEFAULT, H5P_DEFAULT);
+    if (kind == 3) H5Lcreate_external("data.h5", "/", f, name, H5P_DEFAULT, H5P_DEFAULT);
+    if (kind != 4) return;
+    space = H5Screate_simple(2, dims, NULL);
+    s = H5Dcreate2(f, name, H5T_IEEE_F32LE, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+    if (s >= 0) H5Dclose(s);
+    H5Sclose(space);
+}
+
 static void use(const char *file)
 {
     static ws_train_options o;
@@ -217,7 +237,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     for (int k = 0; k < changes; k++) {
         char name[64], *colon;
         snprintf(name, sizeof name, "%s", path[form][next(&b) % (unsigned)paths[form]]);
-        if ((colon = strchr(name, ':'))) {
+        if (name[0] == '@') {
+            odd_group(&b, f, name + 1);
+        } else if ((colon = strchr(name, ':'))) {
             *colon = 0;
             odd_attribute(&b, f, name, colon + 1);
         } else {

@@ -7,13 +7,16 @@
 
 typedef struct ws_bench_options {
     char kind[WS_OPT_TEXT], width[WS_OPT_TEXT];
-    int64_t dim, samples, batch, steps, seed;
+    char data[WS_OPT_TEXT], prepare[WS_OPT_TEXT], loss[WS_OPT_TEXT], schedule[WS_OPT_TEXT];
+    char with[WS_OPT_TEXT]; /* further options of train: NAME=VALUE,... */
+    int64_t dim, samples, batch, steps, epochs, seed;
     double shift;   /* NaN: auto */
     double updates; /* neurons moved in a step; NaN: every one that fires */
-    int json;
+    double rate;    /* NaN: auto */
+    int json, finish;
 } ws_bench_options;
 
-enum { WS_BENCH_WIDTHS = 40, WS_BENCH_COLUMNS = 24, WS_BENCH_KINDS = 16 };
+enum { WS_BENCH_WIDTHS = 40, WS_BENCH_COLUMNS = 32, WS_BENCH_KINDS = 16, WS_BENCH_NAME = 64 };
 
 /* ---- a problem: Gaussian rows, random samples of norm 1 (bench_case.c) ---- */
 
@@ -54,6 +57,18 @@ ws_err ws_bench_case_step(ws_bench_case *c, const ws_hits *hits, int64_t step, i
 /** What an index must be told about c->moved[group]. */
 ws_moves ws_bench_case_moves(const ws_bench_case *c, int group);
 
+/* ---- data (bench_data.c) ---- */
+
+/** Write random samples with random targets, o->samples x o->dim.  Collective; agreed. */
+ws_err ws_bench_data_make(const ws_comm *comm, const ws_bench_options *o, const char *file);
+
+/** A name in this folder, which all nodes see, that no other run uses.  Collective. */
+void ws_bench_file_name(const ws_comm *comm, const char *ending, char name[WS_BENCH_NAME]);
+
+/** The file of --data, or one that is made.  Collective; agreed.  Close it in any case. */
+ws_err ws_bench_data_open(const ws_comm *comm, const ws_bench_options *o, char file[WS_OPT_TEXT]);
+void ws_bench_data_close(const ws_comm *comm, const ws_bench_options *o, const char *file);
+
 /* ---- what was measured (bench_table.c) ---- */
 
 /* How the ranks' values of a column come together. */
@@ -90,6 +105,9 @@ void ws_bench_table(const ws_bench_column *columns, int part, const ws_bench_row
 /** "kind":...,"rows":[...],"exponents":{...} */
 void ws_bench_json(const ws_bench_column *columns, const ws_bench_rows *rows);
 
+/** ,"key":value for every column but the width of one row. */
+void ws_bench_json_row(const ws_bench_column *columns, const double *v);
+
 /* ---- the measurements ---- */
 
 /** Build, query and update times of indexes, their answers compared with scan's, beside scan and
@@ -98,5 +116,12 @@ ws_err ws_bench_index(const ws_comm *comm, const ws_bench_options *o);
 
 /** Work counted in full training steps.  Collective; agreed. */
 ws_err ws_bench_work(const ws_comm *comm, const ws_bench_options *o);
+
+/** Where the seconds of training steps go, beside the least that the machine would need.
+ *  Collective; agreed. */
+ws_err ws_bench_step(const ws_comm *comm, const ws_bench_options *o);
+
+/** The same network trained by dense products.  Collective; agreed. */
+ws_err ws_bench_dense(const ws_comm *comm, const ws_bench_options *o);
 
 #endif

@@ -147,3 +147,8 @@ void ws_bench_json(const ws_bench_column *columns, const ws_bench_rows *rows)
     }
     printf("}");
 }
+
+void ws_bench_json_row(const ws_bench_column *columns, const double *v)
+{
+    for (int c = 1; columns[c].key; c++) value(",", &columns[c], v[c]);
+}

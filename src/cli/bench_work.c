@@ -12,10 +12,7 @@
 #include <unistd.h>
 
 #include "bench.h"
-#include "wingspan/core/alloc.h"
 #include "wingspan/core/dot.h"
-#include "wingspan/core/random.h"
-#include "wingspan/io/table.h"
 #include "wingspan/train/train.h"
 
 enum { WIDTH, ACTIVE, UNION, PRODUCTS, VISITS, WRITES, PAIRS, WORK, SECONDS };
@@ -34,31 +31,8 @@ static const ws_bench_column columns[] = {
 };
 
 typedef struct files {
-    char data[64], metrics[64]; /* in this folder, which all nodes see */
+    char data[WS_BENCH_NAME], metrics[WS_BENCH_NAME]; /* in this folder, which all nodes see */
 } files;
-
-/* Random samples of norm 1 with random targets. */
-static ws_err make_data(const ws_comm *comm, const ws_bench_options *o, const char *file)
-{
-    ws_key key = {(uint64_t)o->seed, WS_STREAM_TEST, 0};
-    int64_t n = o->samples, d = o->dim, here = comm->rank == 0 ? n : 0, first = n - here;
-    float *x = NULL, *y = NULL;
-    ws_err err = ws_alloc(&x, n * d, sizeof *x, "samples");
-
-    if (!err) err = ws_alloc(&y, n, sizeof *y, "targets");
-    for (int64_t i = 0; i < n && !err; i++) {
-        ws_random_normal(&key, (uint64_t)i, d, 1, x + i * d);
-        y[i] = (float)(2 * ws_random_uniform(&key, (uint64_t)(n + i), 0) - 1);
-    }
-    if (!(err = ws_agree(comm, err)))
-        err = ws_table_write(comm, file,
-                             (ws_table_column[2]){{"/x", WS_FLOAT32, n, first, here, d, x},
-                                                  {"/y", WS_FLOAT32, n, first, here, 0, y}},
-                             2);
-    ws_free(&x);
-    ws_free(&y);
-    return err;
-}
 
 static ws_err train(const ws_comm *comm, const ws_bench_options *o, const char *kind, int64_t width,
                     const files *f)
@@ -164,16 +138,6 @@ static void print(const ws_bench_options *o, int ranks, const ws_bench_rows *row
     if (o->json) printf("%s}\n", kinds > 1 ? "]" : "");
 }
 
-/* Names no other run in this folder uses, the same on every rank. */
-static void name_files(const ws_comm *comm, files *f)
-{
-    long id = (long)getpid();
-
-    MPI_Bcast(&id, 1, MPI_LONG, 0, comm->mpi);
-    snprintf(f->data, sizeof f->data, "wingspan-bench-%ld.h5", id);
-    snprintf(f->metrics, sizeof f->metrics, "wingspan-bench-%ld.jsonl", id);
-}
-
 ws_err ws_bench_work(const ws_comm *comm, const ws_bench_options *o)
 {
     static ws_bench_rows rows[WS_BENCH_KINDS];
@@ -183,10 +147,14 @@ ws_err ws_bench_work(const ws_comm *comm, const ws_bench_options *o)
     files f;
     ws_err err = ws_bench_kinds(o->kind, kind, &kinds);
 
+    if (o->steps < 2)
+        return ws_fail(WS_ERR_USAGE, "--steps %lld: the first step is left out, so give at least 2",
+                       (long long)o->steps);
     if (!err) err = ws_bench_widths(o->width, width, &n);
     if (err) return err; /* the same on every rank */
-    name_files(comm, &f);
-    err = make_data(comm, o, f.data);
+    ws_bench_file_name(comm, "h5", f.data);
+    ws_bench_file_name(comm, "jsonl", f.metrics);
+    err = ws_bench_data_make(comm, o, f.data);
     for (int k = 0; k < kinds && !err; k++) {
         rows[k].kind = kind[k];
         rows[k].exact = 1;

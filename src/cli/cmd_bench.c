@@ -7,40 +7,93 @@
 #define F(x) offsetof(ws_bench_options, x)
 
 static const ws_opt rows[] = {
-    {"kind", WS_OPT_STR, F(kind), "scan", "", "Options",
-     "which index, or several as in dtree,scan; a name that is none lists those there are", 0},
+    {"kind", WS_OPT_STR, F(kind), "", "", "Options",
+     "which index: index and work take several, as dtree,scan; index, work: scan, step: auto", 0},
     {"width", WS_OPT_STR, F(width), "65536", "", "Options",
      "neurons over all ranks, or a range in powers of two as in 2^12..2^16", 0},
     {"dim", WS_OPT_INT, F(dim), "784", "[1,1000000]", "Options",
-     "length of a sample; work: 8 unless given", 0},
-    {"samples", WS_OPT_INT, F(samples), "1024", "[1,1000000]", "Options",
-     "random samples of norm 1; work: 8 unless given", 0},
+     "length of a random sample; work: 8 unless given", 0},
+    {"samples", WS_OPT_INT, F(samples), "1024", "[1,2^31)", "Options",
+     "random samples; work: 8 unless given. With --data: its first so many, all unless given", 0},
     {"shift", WS_OPT_REAL, F(shift), "auto", "auto|[0,40]", "Options",
      "threshold; auto: sqrt(0.4 ln m)", 0},
+    {"batch", WS_OPT_INT, F(batch), "1024", "[0,2^31)", "Options",
+     "samples a query or a step, 0: all; step, dense: 128 unless given", 0},
+    {"steps", WS_OPT_INT, F(steps), "0", "[0,100000]", "Options",
+     "steps timed, 0: work 5, step an epoch or more, dense 20", 0},
     {"seed", WS_OPT_INT, F(seed), "1", "[0,2^62]", "Options", "of all random numbers", 0},
     {"json", WS_OPT_FLAG, F(json), "no", "", "Options", "print one JSON object, for wingspan plot",
      0},
-    {"batch", WS_OPT_INT, F(batch), "1024", "[1,1000000]", "bench index",
-     "samples a query; the seconds are the mean over queries of all the samples", 0},
     {"updates", WS_OPT_REAL, F(updates), "auto", "auto|[0,1e15]", "bench index",
      "neurons moved in a step, over all ranks; auto: every neuron that fires", 0},
-    {"steps", WS_OPT_INT, F(steps), "5", "[2,100000]", "bench work", "gradient steps", 0},
+    {"data", WS_OPT_STR, F(data), "", "", "bench step, bench dense",
+     "data set in HDF5; random samples with random targets unless given", 0},
+    {"prepare", WS_OPT_STR, F(prepare), "center-unit", "none|unit|center-unit|standard-unit",
+     "bench step, bench dense", "as in train", 0},
+    {"loss", WS_OPT_STR, F(loss), "auto", "auto|squared|logistic|softmax",
+     "bench step, bench dense", "as in train", 0},
+    {"rate", WS_OPT_REAL, F(rate), "auto", "auto|(0,inf)", "bench step, bench dense",
+     "step size; auto: step as in train, dense 1", 0},
+    {"schedule", WS_OPT_STR, F(schedule), "constant", "constant|step|cosine", "bench step",
+     "as in train, over --epochs", 0},
+    {"epochs", WS_OPT_INT, F(epochs), "6", "[2,1000]", "bench step",
+     "of the run of which the second epoch is timed", 0},
+    {"finish", WS_OPT_FLAG, F(finish), "no", "", "bench step",
+     "go on to the end of the run, with a test after every epoch", 0},
+    {"with", WS_OPT_STR, F(with), "", "", "bench step",
+     "more options of train: NAME=VALUE,... as in momentum=0.9,slack=1", 0},
     {NULL, WS_OPT_STR, 0, NULL, NULL, NULL, NULL, 0},
 };
 
-static const struct {
+/* Which options a bench takes, and what it does unless told otherwise. */
+static const struct bench {
     const char *name;
     ws_err (*run)(const ws_comm *comm, const ws_bench_options *o);
-} benches[] = {{"index", ws_bench_index}, {"work", ws_bench_work}};
+    const char *takes, *kind;
+    int64_t dim, samples, batch, steps;
+} benches[] = {
+    {"index", ws_bench_index, " kind width dim samples shift batch seed json updates ", "scan", 784,
+     1024, 1024, 0},
+    {"work", ws_bench_work, " kind width dim samples shift steps seed json ", "scan", 8, 8, 0, 5},
+    {"step", ws_bench_step,
+     " kind width dim samples shift batch steps seed json data prepare loss rate schedule epochs "
+     "finish with ",
+     "auto", 784, 1024, 128, 0},
+    {"dense", ws_bench_dense,
+     " width dim samples shift batch steps seed json data prepare loss rate ", "", 784, 1024, 128,
+     20},
+};
 
-/* A full step is measured on few samples: with many nearly every neuron fires on one of them. */
-static void small_unless_given(const ws_said *said, ws_bench_options *o)
+static int was_given(const ws_said *said, const char *name)
+{
+    for (int i = 0; rows[i].name; i++)
+        if (strcmp(rows[i].name, name) == 0) return said->given.from[i] != 0;
+    return 0;
+}
+
+static ws_err check_given(const struct bench *b, const ws_said *said)
 {
     for (int i = 0; rows[i].name; i++) {
-        if (said->given.from[i]) continue;
-        if (strcmp(rows[i].name, "dim") == 0) o->dim = 8;
-        if (strcmp(rows[i].name, "samples") == 0) o->samples = 8;
+        char word[40];
+
+        snprintf(word, sizeof word, " %s ", rows[i].name);
+        if (said->given.from[i] && !strstr(b->takes, word))
+            return ws_fail(WS_ERR_USAGE, "--%s does nothing in bench %s: leave it out",
+                           rows[i].name, b->name);
     }
+    if (was_given(said, "data") && was_given(said, "dim"))
+        return ws_fail(WS_ERR_USAGE, "--dim is of random samples: leave it out with --data");
+    return WS_OK;
+}
+
+static void set_defaults(const struct bench *b, const ws_said *said, ws_bench_options *o)
+{
+    if (!o->kind[0]) snprintf(o->kind, sizeof o->kind, "%s", b->kind);
+    if (!was_given(said, "dim")) o->dim = b->dim;
+    if (!was_given(said, "samples")) o->samples = o->data[0] ? 0 : b->samples;
+    if (!was_given(said, "batch")) o->batch = b->batch;
+    if (o->steps == 0) o->steps = b->steps;
+    if (o->batch == 0 && strcmp(b->name, "index") == 0) o->batch = o->samples;
 }
 
 static ws_err run(const ws_comm *comm, const ws_command *c, int argc, char **argv)
@@ -48,22 +101,28 @@ static ws_err run(const ws_comm *comm, const ws_command *c, int argc, char **arg
     static ws_bench_options o;
     static ws_said said;
     int help;
-    ws_err err = ws_parse(comm, c, argc, argv, &o, sizeof o, 1, 1, "a measurement: index or work",
-                          &said, &help);
+    ws_err err = ws_parse(comm, c, argc, argv, &o, sizeof o, 1, 1,
+                          "a measurement: index, work, step or dense", &said, &help);
 
     if (err || help) return err;
-    if (strcmp(said.word[0], "work") == 0) small_unless_given(&said, &o);
-    for (size_t k = 0; k < sizeof benches / sizeof *benches; k++)
-        if (strcmp(said.word[0], benches[k].name) == 0) return benches[k].run(comm, &o);
-    return ws_fail(WS_ERR_USAGE, "there is no bench %.60s: use wingspan bench index or work",
+    for (size_t k = 0; k < sizeof benches / sizeof *benches; k++) {
+        if (strcmp(said.word[0], benches[k].name) != 0) continue;
+        if ((err = check_given(&benches[k], &said))) return err; /* the same on every rank */
+        set_defaults(&benches[k], &said, &o);
+        return benches[k].run(comm, &o);
+    }
+    return ws_fail(WS_ERR_USAGE,
+                   "there is no bench %.60s: use wingspan bench index, work, step or dense",
                    said.word[0]);
 }
 
 const ws_command ws_cmd_bench = {
     "bench",
-    "index|work [options]",
+    "index|work|step|dense [options]",
     "measure indexes and training steps on this machine",
     rows,
     "bench index: build, query and update an index on Gaussian rows, compared with scan.\n"
-    "bench work: what full gd steps of a two-layer network count. Exponents are in the width.\n",
+    "bench work: what full gd steps of a two-layer network count. Exponents are in the width.\n"
+    "bench step: seconds of training steps by stage, and the least that the machine would need.\n"
+    "bench dense: the same network trained by dense products.\n",
     run};

@@ -47,5 +47,7 @@ const ws_command ws_cmd_plot = {
     "draw runs (--metrics) or benches (--json)",
     rows,
     "Runs: loss, accuracy, active neurons, seconds a step. Benches: work, seconds and bytes\n"
-    "against the width on logarithmic axes, with the exponents. A file's content says which.\n",
+    "against the width on logarithmic axes, with the exponents; launch/compare: against the "
+    "batch.\n"
+    "A file's content says which.\n",
     run};

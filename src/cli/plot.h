@@ -8,8 +8,14 @@
 
 enum { WS_PLOT_COLUMNS = 8, WS_PLOT_CURVES = 64 };
 
-/* What a curve is of: the steps of a run, bench index, bench work. */
-typedef enum ws_curve_kind { WS_CURVE_RUN, WS_CURVE_INDEX, WS_CURVE_WORK } ws_curve_kind;
+/* What a curve is of: the steps of a run; bench index, work, step and dense; launch/compare. */
+typedef enum ws_curve_kind {
+    WS_CURVE_RUN,
+    WS_CURVE_INDEX,
+    WS_CURVE_WORK,
+    WS_CURVE_STEP,
+    WS_CURVE_COMPARE
+} ws_curve_kind;
 
 /* Rows of numbers, NaN where a line has none. */
 typedef struct ws_curve {

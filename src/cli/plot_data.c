@@ -15,7 +15,26 @@
 static const char *const bench_keys[][WS_PLOT_COLUMNS] = {
     [WS_CURVE_INDEX] = {"width", "work", "query_seconds", "build_seconds", "bytes"},
     [WS_CURVE_WORK] = {"width", "work", "step_seconds", "active", "union_fraction"},
+    [WS_CURVE_STEP] = {"width", "seconds_per_step", "times_floor", "bytes_moved", "bytes_reduced"},
+    [WS_CURVE_COMPARE] = {"batch", "seconds_per_epoch", "seconds_per_step", "times_faster",
+                          "times_floor"},
 };
+
+/* "bench" in the file, and what that is a curve of. */
+static ws_curve_kind kind_of(const char *bench)
+{
+    static const struct {
+        const char *bench;
+        ws_curve_kind kind;
+    } known[] = {{"work", WS_CURVE_WORK},
+                 {"step", WS_CURVE_STEP},
+                 {"dense", WS_CURVE_STEP},
+                 {"compare", WS_CURVE_COMPARE}};
+
+    for (size_t k = 0; k < sizeof known / sizeof *known; k++)
+        if (strcmp(bench, known[k].bench) == 0) return known[k].kind;
+    return WS_CURVE_INDEX;
+}
 
 static double number(const cJSON *o, const char *key)
 {
@@ -95,9 +114,7 @@ static ws_err add_line(const char *file, const cJSON *o, ws_curve *curves, int *
     ws_err err = WS_OK;
 
     if (cJSON_IsArray(cJSON_GetObjectItemCaseSensitive(o, "rows")))
-        return add_bench(file,
-                         strcmp(text_of(o, "bench"), "work") == 0 ? WS_CURVE_WORK : WS_CURVE_INDEX,
-                         o, curves, n);
+        return add_bench(file, kind_of(text_of(o, "bench")), o, curves, n);
     if (strcmp(text_of(o, "type"), "step") != 0) return WS_OK;
     if (*run < 0) {
         err = add_curve(file, WS_CURVE_RUN, "", curves, n);

@@ -43,6 +43,20 @@ static const panel panels[][PANELS] = {
             {"active neurons a sample", "width m", 1, 4, 0, "xy", "top left"},
             {"share of neurons that fire on some sample", "width m", 1, 5, 0, "xy", "top left"},
         },
+    [WS_CURVE_STEP] =
+        {
+            {"seconds a step", "width m", 1, 2, 0, "xy", "top left"},
+            {"times the floor", "width m", 1, 3, 0, "xy", "top left"},
+            {"bytes of rows that a step moves", "width m", 1, 4, 0, "xy", "top left"},
+            {"bytes that a step exchanges", "width m", 1, 5, 0, "xy", "top left"},
+        },
+    [WS_CURVE_COMPARE] =
+        {
+            {"seconds an epoch", "samples a step", 1, 2, 0, "xy", "top left"},
+            {"seconds a step", "samples a step", 1, 3, 0, "xy", "top left"},
+            {"times faster than dense", "samples a step", 1, 4, 0, "xy", "top left"},
+            {"times the floor of its kind", "samples a step", 1, 5, 0, "xy", "top left"},
+        },
 };
 
 /* Told apart by those who see fewer colours too (Okabe and Ito). */
@@ -103,7 +117,7 @@ static void put_label(FILE *f, const ws_curve *curves, int n, int k, const panel
     for (int i = 0; i < n; i++) twice += strcmp(curves[i].label, c->label) == 0;
     used = snprintf(text, sizeof text, "%s%s%s", c->label, c->label[0] && twice > 1 ? ", " : "",
                     !c->label[0] || twice > 1 ? c->name : "");
-    if (c->kind != WS_CURVE_RUN) {
+    if (c->kind != WS_CURVE_RUN && c->kind != WS_CURVE_COMPARE) {
         e = ws_slope(&c->row[0][p->x - 1], &c->row[0][p->y - 1], WS_PLOT_COLUMNS, c->n);
         if (isfinite(e)) snprintf(text + used, sizeof text - (size_t)used, ":  m^%.2f", e);
     }
@@ -188,11 +202,10 @@ ws_err ws_plot_draw(const ws_curve *curves, int n, const char *out)
 
     for (int k = 1; k < n; k++)
         if (curves[k].kind != curves[0].kind)
-            return ws_fail(
-                WS_ERR_USAGE,
-                "%s and %s are not of one kind: runs, bench index and bench work go into "
-                "pictures of their own",
-                curves[0].name, curves[k].name);
+            return ws_fail(WS_ERR_USAGE,
+                           "%s and %s are not of one kind: runs, and each bench, go into pictures "
+                           "of their own",
+                           curves[0].name, curves[k].name);
     snprintf(temp, sizeof temp, "%s.tmp", out);
     if (!(f = fopen(temp, "w"))) return ws_fail(WS_ERR_IO, "--out %s cannot be written", out);
     fclose(f);

@@ -104,6 +104,11 @@ static double bytes(const ws_index_plan *p)
            (double)ws_proposer_bytes_plan(p->registered, p->d);
 }
 
+static double moved(const ws_index *ix, int64_t row)
+{
+    return sqrt(((const ws_certified *)ix)->row[row].moved2);
+}
+
 const ws_index_ops ws_index_certified = {
     .name = "certified",
     .size = sizeof(ws_certified),
@@ -112,6 +117,7 @@ const ws_index_ops ws_index_certified = {
     .build = build,
     .query = ws_certified_query,
     .update = ws_certified_update,
+    .moved = moved,
     .destroy = destroy,
     .bytes = bytes,
 };

@@ -1,4 +1,5 @@
 /* index.c - the front of every index kind: arguments, agreement, dispatch. */
+#include <math.h>
 #include <string.h>
 
 #include "wingspan/core/alloc.h"
@@ -202,6 +203,11 @@ ws_index_counts ws_index_count(const ws_index *ix)
 
     c.bytes += ws_scan_bytes(ix) + ix->samples.n * (int64_t)sizeof *ix->stamp;
     return c;
+}
+
+double ws_index_moved(const ws_index *ix, int64_t row)
+{
+    return ix->ops->moved ? ix->ops->moved(ix, row) : NAN;
 }
 
 const char *ws_index_kind(const ws_index *ix)

@@ -17,6 +17,7 @@ typedef struct ws_index_ops {
     ws_err (*query)(ws_index *ix, const ws_query *q, ws_hits *hits); /* hits come empty */
     ws_err (*update)(ws_index *ix, const ws_moves *moves); /* NULL: nothing to keep up to date */
     void (*tick)(ws_index *ix, int64_t step);              /* NULL: has no schedule */
+    double (*moved)(const ws_index *ix, int64_t row);      /* NULL: not known */
     void (*destroy)(ws_index *ix);                         /* payload only; safe to call twice */
     double (*bytes)(const ws_index_plan *p);               /* what it will hold at the start */
 } ws_index_ops;

@@ -122,8 +122,7 @@ static ws_err open_resume(ws_run *r, const ws_opt_given *given, ws_ckpt **c)
     return ws_resume_options(*c, o, given);
 }
 
-/* Everything before the first step.  Collective. */
-static ws_err set_up(ws_run *r, const ws_opt_given *given, ws_ckpt **c)
+ws_err ws_run_set_up(ws_run *r, const ws_opt_given *given, ws_ckpt **c)
 {
     ws_preparation stored = {0};
     ws_err err;
@@ -141,7 +140,7 @@ static ws_err set_up(ws_run *r, const ws_opt_given *given, ws_ckpt **c)
     return ws_run_resolve(r);
 }
 
-static ws_err begin(ws_run *r, ws_ckpt *c)
+ws_err ws_run_begin(ws_run *r, ws_ckpt *c)
 {
     ws_err err;
 
@@ -225,14 +224,14 @@ static ws_err run(ws_run *r, const ws_opt_given *given, ws_train_result *result)
 {
     ws_ckpt *c = NULL;
     ws_plan plan;
-    ws_err last, err = set_up(r, given, &c);
+    ws_err last, err = ws_run_set_up(r, given, &c);
 
     if (!err && r->opt.dry_run) {
         if (!(err = ws_run_plan(r, &plan)) && r->comm->rank == 0) ws_plan_print(r, &plan);
         ws_ckpt_close(&c);
         return err;
     }
-    if (!err) err = begin(r, c);
+    if (!err) err = ws_run_begin(r, c);
     ws_ckpt_close(&c);
     if (!err) err = steps(r);
     if (!err) err = finish(r);

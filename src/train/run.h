@@ -161,6 +161,10 @@ ws_index_plan ws_run_index_plan(const ws_run *r);
 ws_err ws_run_room(ws_run *r, int64_t samples); /* local */
 void ws_run_free(ws_run *r);                    /* collective: frees shared windows */
 
+/* loop.c - collective: what comes before the first step; *c: what is resumed, or NULL */
+ws_err ws_run_set_up(ws_run *r, const ws_opt_given *given, ws_ckpt **c);
+ws_err ws_run_begin(ws_run *r, ws_ckpt *c);
+
 /* rate.c - collective */
 ws_err ws_run_rate(ws_run *r);
 

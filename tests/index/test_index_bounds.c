@@ -155,6 +155,7 @@ static void both_bounds_hold_for_every_pair_and_the_second_is_tighter(void **sta
 
                 assert_true(now <= then + (double)v->reach);
                 assert_true(now <= then + sketch);
+                assert_true(ws_index_moved(&c->base, r) == sqrt(v->moved2));
                 if (v->moved2 < 0.01) continue;
                 first += then + (double)v->reach - now;
                 second += then + sketch - now;

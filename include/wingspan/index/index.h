@@ -157,6 +157,10 @@ void ws_index_tick(ws_index *ix, int64_t step);
 /** Counters since the build; bytes held now.  Not collective. */
 ws_index_counts ws_index_count(const ws_index *ix);
 
+/** A bound of how far local neuron `row` has moved since it was listed, the displacement and not
+ *  the path; NaN if the kind keeps none.  Not collective. */
+double ws_index_moved(const ws_index *ix, int64_t row);
+
 /** Name of the kind in use, and whether it is exact.  Not collective. */
 const char *ws_index_kind(const ws_index *ix);
 int ws_index_is_exact(const ws_index *ix);

@@ -5,35 +5,57 @@
 #include <string.h>
 
 #include "newton_impl.h"
+#include "newton_kernel.h"
 #include "wingspan/core/alloc.h"
+#include "wingspan/core/clock.h"
 #include "wingspan/core/dot.h"
 #include "wingspan/linalg/cg.h"
 
-enum { INNER = 16384 }; /* samples up to which all inner products are kept: 1 GiB */
+enum { INNER = 16384 }; /* samples up to which all inner products are kept: 512 MiB */
 
-/* <x_i, x_j> in float32; products with it round no more than those with float32 rows. */
+/* Rows of a packed triangle of order n for rank k of size: the same number of entries each. */
+static int64_t rows_before(int64_t n, int k, int size)
+{
+    return k == size ? n : (int64_t)((double)n * sqrt((double)k / size));
+}
+
+/* <x_i, x_j> in float32; products with it round no more than those with float32 rows.  The ranks
+ * share the work; an inner product has the same bits anywhere. */
 static void fill_inner(ws_newton *nt)
 {
-    int64_t n = nt->spec.n;
-    double v;
+    const ws_comm *c = nt->net->comm;
+    int64_t n = nt->spec.n, end = rows_before(n, c->rank + 1, c->size);
 
-    for (int64_t i = 0; i < n; i++) {
+    for (int64_t i = rows_before(n, c->rank, c->size); i < end; i++) {
+        float *to = nt->inner + ws_newton_packed(i);
+
         ws_samples_row(nt->x, i, nt->rowf);
-        for (int64_t j = 0; j <= i; j++) {
-            ws_dot_many(nt->rowf, nt->x, &j, 1, &v);
-            nt->inner[i * n + j] = nt->inner[j * n + i] = (float)v;
-        }
+        ws_dot_many(nt->rowf, nt->x, NULL, i + 1, nt->image);
+        for (int64_t j = 0; j <= i; j++) to[j] = (float)nt->image[j];
     }
+    for (int k = 0; k < c->size; k++) {
+        int64_t from = ws_newton_packed(rows_before(n, k, c->size));
+        int64_t to = ws_newton_packed(rows_before(n, k + 1, c->size));
+
+        MPI_Bcast(nt->inner + from, ws_int(to - from), MPI_FLOAT, k, c->mpi);
+    }
+}
+
+/* One output is solved without, unless a sketch stands for the matrix. */
+static int needs_products(const ws_newton *nt)
+{
+    return nt->net->spec.c > 1 || nt->spec.sketch;
 }
 
 static ws_err alloc_vectors(ws_newton *nt)
 {
     const char *what = "a Gauss-Newton step";
-    int64_t n = nt->spec.n, e = nt->entries, d = nt->x->d;
+    int64_t n = nt->spec.n, e = nt->entries, d = nt->x->d, few = n < d ? n : d;
     int64_t panel = n * (n + 1) / 2 < (1 << 24) ? n * (n + 1) / 2 : (1 << 24) + n;
     ws_err err;
 
     if ((err = ws_alloc(&nt->count, panel, sizeof *nt->count, what)) ||
+        (err = ws_alloc(&nt->start, n + 1, sizeof *nt->start, what)) ||
         (err = ws_alloc(&nt->alone, n, sizeof *nt->alone, what)) ||
         (err = ws_alloc(&nt->b, e, sizeof *nt->b, what)) ||
         (err = ws_alloc(&nt->z, e, sizeof *nt->z, what)) ||
@@ -41,15 +63,19 @@ static ws_err alloc_vectors(ws_newton *nt)
         (err = ws_alloc(&nt->work, 3 * e, sizeof *nt->work, what)) ||
         (err = ws_alloc(&nt->turned, e, sizeof *nt->turned, what)) ||
         (err = ws_alloc(&nt->moved, e, sizeof *nt->moved, what)) ||
+        (err = ws_alloc(&nt->padded, n * nt->wide, sizeof *nt->padded, what)) ||
+        (err = ws_alloc(&nt->sum, n * 2 * nt->wide, sizeof *nt->sum, what)) ||
+        (err = ws_alloc(&nt->sign, nt->wide, sizeof *nt->sign, what)) ||
+        (err = ws_alloc(&nt->flip, nt->wide, sizeof *nt->flip, what)) ||
+        (err = ws_alloc(&nt->triangle, few * (few + 1) / 2, sizeof *nt->triangle, what)) ||
         (err = ws_alloc(&nt->coef, n, sizeof *nt->coef, what)) ||
         (err = ws_alloc(&nt->image, n, sizeof *nt->image, what)) ||
         (err = ws_alloc(&nt->ids, n, sizeof *nt->ids, what)) ||
         (err = ws_alloc(&nt->row, d, sizeof *nt->row, what)) ||
         (err = ws_alloc(&nt->rowf, d, sizeof *nt->rowf, what)))
         return err;
-    /* One output is solved without products, unless a sketch stands for the matrix. */
-    return n <= INNER && (nt->net->spec.c > 1 || nt->spec.sketch)
-               ? ws_alloc(&nt->inner, n * n, sizeof *nt->inner, what)
+    return n <= INNER && needs_products(nt)
+               ? ws_alloc(&nt->inner, ws_newton_packed(n), sizeof *nt->inner, what)
                : WS_OK;
 }
 
@@ -70,6 +96,7 @@ ws_err ws_newton_create(const ws_newton_spec *spec, ws_optim *o, const ws_sample
     nt->net = net;
     nt->x = x;
     nt->entries = spec->n * net->spec.c;
+    nt->wide = (net->spec.c + WS_NEWTON_VECTOR - 1) / WS_NEWTON_VECTOR * WS_NEWTON_VECTOR;
     err = ws_agree(net->comm, alloc_vectors(nt));
     if (!err) err = ws_spd_create(net->comm, spec->n, spec->serial, &nt->gram);
     nt->train = *x;
@@ -104,6 +131,15 @@ void ws_newton_destroy(ws_newton **p)
     ws_free(&nt->work);
     ws_free(&nt->turned);
     ws_free(&nt->moved);
+    ws_free(&nt->pair);
+    ws_free(&nt->start);
+    ws_free(&nt->pack);
+    ws_free(&nt->pack_at);
+    ws_free(&nt->triangle);
+    ws_free(&nt->padded);
+    ws_free(&nt->sum);
+    ws_free(&nt->sign);
+    ws_free(&nt->flip);
     ws_free(&nt->coef);
     ws_free(&nt->image);
     ws_free(&nt->ids);
@@ -119,12 +155,26 @@ void ws_newton_destroy(ws_newton **p)
     ws_free(p);
 }
 
+/* Add the time since *start to *to, and start again. */
+static void count_seconds(double *to, double *start)
+{
+    double now = ws_seconds();
+
+    *to += now - *start;
+    *start = now;
+}
+
 ws_err ws_newton_linearise(ws_newton *nt, const ws_hits *hits)
 {
+    double start = ws_seconds();
     ws_err err;
 
     nt->hits = hits;
+    if ((err = ws_agree(nt->net->comm, ws_newton_sort(nt)))) return err;
     if ((err = ws_newton_gram(nt))) return err;
+    count_seconds(&nt->seconds.gram, &start);
+    if (needs_products(nt) && (err = ws_agree(nt->net->comm, ws_newton_pack(nt)))) return err;
+    count_seconds(&nt->seconds.pack, &start);
     return nt->spec.ridge > 0 ? ws_newton_moved(nt) : WS_OK;
 }
 
@@ -138,8 +188,10 @@ typedef struct shifted {
 static ws_err product(void *of, const double *v, double *out)
 {
     shifted *s = of;
+    double start = ws_seconds();
     ws_err err = ws_newton_product(s->nt, v, out);
 
+    count_seconds(&s->nt->seconds.product, &start);
     for (int64_t k = 0; k < s->nt->entries && !err; k++) out[k] += s->shift * v[k];
     return err;
 }
@@ -149,6 +201,7 @@ static ws_err precondition(void *of, const double *r, double *z)
 {
     ws_newton *nt = ((shifted *)of)->nt;
     int64_t n = nt->spec.n, c = nt->net->spec.c;
+    double start = ws_seconds();
     ws_err err;
 
     for (int64_t i = 0; i < n; i++)
@@ -156,6 +209,7 @@ static ws_err precondition(void *of, const double *r, double *z)
     if ((err = ws_spd_solve(nt->gram, c, nt->turned))) return err;
     for (int64_t i = 0; i < n; i++)
         for (int64_t q = 0; q < c; q++) z[i * c + q] = nt->turned[q * n + i];
+    count_seconds(&nt->seconds.shared, &start);
     return WS_OK;
 }
 
@@ -192,12 +246,15 @@ ws_err ws_newton_solve(ws_newton *nt, const double *r, double penalty, double da
     double u = nt->spec.ridge + damping * nt->diagonal;
     shifted of = {nt, u};
     ws_cg_system cg = {nt->entries, &of, product, precondition};
+    double start = ws_seconds();
     ws_err err;
 
     *step = (ws_newton_step){0};
     nt->pull = nt->spec.ridge > 0 ? nt->spec.ridge / u : 0;
     right_hand_side(nt, r);
-    if ((err = ws_spd_factor(nt->gram, u, &step->ok)) || !step->ok) return err;
+    if ((err = ws_spd_factor(nt->gram, u, &step->ok))) return err;
+    count_seconds(&nt->seconds.factor, &start);
+    if (!step->ok) return WS_OK;
     if (nt->net->spec.c == 1 && !nt->sketch) {
         memset(nt->rest, 0, (size_t)nt->entries * sizeof *nt->rest);
         err = precondition(&of, nt->b, nt->z);
@@ -217,13 +274,20 @@ void ws_newton_traffic(const ws_newton *nt, int64_t *bytes, int64_t *meetings)
     *meetings = nt->meet.meetings;
 }
 
+const ws_newton_seconds *ws_newton_time(const ws_newton *nt)
+{
+    return &nt->seconds;
+}
+
 double ws_newton_bytes(const ws_newton_spec *spec, const ws_net_spec *net, int64_t rows, int size)
 {
-    double n = (double)spec->n, vectors = 9.0 * n * net->c;
-    double inner = spec->n <= INNER && (net->c > 1 || spec->sketch) ? sizeof(float) * n * n : 0;
+    double n = (double)spec->n, vectors = 12.0 * n * net->c;
+    double inner = spec->n <= INNER && (net->c > 1 || spec->sketch) ? sizeof(float) * n * n / 2 : 0;
     double panel = sizeof(int32_t) * fmin(n * n / 2, 1 << 24);
     double row = net->float64 ? sizeof(float) + sizeof(double) : sizeof(float);
+    /* At most; most neurons fire on few samples. */
+    double pack = inner > 0 ? fmin(1 << 30, 2 * n * n * (double)rows) : 0;
 
-    return (double)rows * row * (double)net->d + 8 * vectors + inner + panel +
+    return (double)rows * row * (double)net->d + 8 * vectors + inner + panel + pack +
            ws_spd_bytes(spec->n, size) + (spec->sketch ? ws_sketch_bytes(spec->n, 8 * spec->n) : 0);
 }

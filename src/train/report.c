@@ -73,6 +73,24 @@ static void put_seconds(ws_metrics *m, const char *key, double total, int64_t st
     ws_metrics_real(m, key, steps ? total / (double)steps : 0);
 }
 
+/* Parts of seconds_solve. */
+static void put_newton(ws_run *r)
+{
+    ws_metrics *m = r->metrics;
+    ws_newton_seconds now = *ws_newton_time(r->newton.nt), *told = &r->newton.told;
+    int64_t steps = r->tally.steps;
+
+    put_seconds(m, "seconds_gram", now.gram - told->gram, steps);
+    put_seconds(m, "seconds_pack", now.pack - told->pack, steps);
+    put_seconds(m, "seconds_factor", now.factor - told->factor, steps);
+    put_seconds(m, "seconds_product", now.product - told->product, steps);
+    put_seconds(m, "seconds_shared", now.shared - told->shared, steps);
+    *told = now;
+    ws_metrics_real(m, "contraction", r->newton.contraction);
+    ws_metrics_int(m, "cg_iterations", r->newton.iterations);
+    ws_metrics_real(m, "damping", r->newton.damping);
+}
+
 static ws_err put_step(ws_run *r)
 {
     ws_metrics *m = r->metrics;
@@ -110,11 +128,7 @@ static ws_err put_step(ws_run *r)
     put_seconds(m, "seconds_index", t->index, t->steps);
     put_seconds(m, "seconds_checkpoint", t->checkpoint, t->steps);
     ws_metrics_real(m, "rate", r->rate);
-    if (r->newton.nt) {
-        ws_metrics_real(m, "contraction", r->newton.contraction);
-        ws_metrics_int(m, "cg_iterations", r->newton.iterations);
-        ws_metrics_real(m, "damping", r->newton.damping);
-    }
+    if (r->newton.nt) put_newton(r);
     if (r->tested_at == r->step) {
         ws_metrics_real(m, "test_loss", r->test_loss);
         ws_metrics_real(m, "test_accuracy", r->test_accuracy);

@@ -113,6 +113,8 @@ typedef struct ws_run {
         double contraction; /* |residual| after the last step by before */
         int iterations;     /* of conjugate gradients in the last step */
         int stuck;          /* no step lowers the loss any more: the run ends */
+
+        ws_newton_seconds told; /* at the last line of metrics */
     } newton;
 
     double step_loss; /* last batch, penalty included */

@@ -5,6 +5,7 @@
 #include "ws_test.h"
 
 #include "newton_impl.h"
+#include "newton_kernel.h"
 #include "wingspan/core/alloc.h"
 #include "wingspan/core/dot.h"
 #include "wingspan/core/random.h"
@@ -155,6 +156,58 @@ static void a_product_is_that_of_the_dense_matrix(void **state)
             assert_true(fabs(out[a] - want) < 2e-7);
         }
         end(&t);
+    }
+}
+
+static void a_triangle_multiplies_as_its_matrix(void **state)
+{
+    enum { MOST = 37 };
+    float g[MOST * (MOST + 1) / 2];
+    double coef[MOST], image[MOST], portable[MOST];
+
+    (void)state;
+    for (int e = 0; e < MOST * (MOST + 1) / 2; e++) g[e] = (float)sin(7.0 * e + 1);
+    for (int p = 0; p < MOST; p++) coef[p] = cos(3.0 * p);
+    for (int k = 1; k <= MOST; k++) {
+        const char *was = ws_simd_name();
+        ws_simd_select("portable");
+        ws_newton_kernels()->triangle(g, k, coef, portable);
+        ws_simd_select(was);
+        ws_newton_kernels()->triangle(g, k, coef, image);
+        assert_memory_equal(image, portable, (size_t)k * sizeof *image);
+        for (int p = 0; p < k; p++) {
+            double want = 0;
+            for (int q = 0; q < k; q++)
+                want += coef[q] *
+                        (double)(q <= p ? g[ws_newton_packed(p) + q] : g[ws_newton_packed(q) + p]);
+            assert_true(fabs(image[p] - want) < 1e-13);
+        }
+    }
+}
+
+/* Ranks, vector units, triangles kept or put together when needed. */
+static void a_product_has_one_value(void **state)
+{
+    static const char *const units[] = {"portable", "avx2", "avx512"};
+    double v[ROWS], first[ROWS], out[ROWS];
+
+    (void)state;
+    for (int k = 0; k < ROWS; k++) v[k] = cos(5.0 * k);
+    for (int run = 0; run < 5; run++) {
+        const char *was = ws_simd_name();
+        made t;
+        if (run < 3) ws_simd_select(units[run]);
+        make(run == 3 ? &self : &world, MOST_C, 1, 0, 100, &t);
+        assert_all(ws_newton_linearise(t.nt, &t.hits) == WS_OK);
+        for (int64_t i = 0; i < t.hits.rows && run == 4; i++) {
+            assert_true(t.nt->pack_at[i] >= 0);
+            t.nt->pack_at[i] = -1;
+        }
+        assert_all(ws_newton_product(t.nt, v, out) == WS_OK);
+        if (run == 0) memcpy(first, out, sizeof first);
+        assert_memory_equal(first, out, sizeof out);
+        end(&t);
+        ws_simd_select(was);
     }
 }
 
@@ -355,6 +408,8 @@ static void other_networks_are_refused(void **state)
 
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test_setup(a_product_is_that_of_the_dense_matrix, setup),
+    cmocka_unit_test(a_triangle_multiplies_as_its_matrix),
+    cmocka_unit_test(a_product_has_one_value),
     cmocka_unit_test(a_step_is_the_minimum_of_its_model),
     cmocka_unit_test(undo_gives_the_bits_back),
     cmocka_unit_test(float64_weights_take_the_step_to_their_last_bits),

@@ -93,6 +93,18 @@ ws_err ws_newton_product(ws_newton *nt, const double *v, double *out);
 /** Bytes sent and meetings held by this rank so far.  Not collective. */
 void ws_newton_traffic(const ws_newton *nt, int64_t *bytes, int64_t *meetings);
 
+/* Where the seconds of linearise and solve went on this rank, so far. */
+typedef struct ws_newton_seconds {
+    double gram;    /* the shared matrix, or its estimate */
+    double pack;    /* inner products of each neuron's samples, put together for products */
+    double factor;  /* its factorisation */
+    double product; /* products with J J' */
+    double shared;  /* solutions with the factored matrix */
+} ws_newton_seconds;
+
+/** Not collective. */
+const ws_newton_seconds *ws_newton_time(const ws_newton *nt);
+
 /** Bytes a rank with `rows` neurons needs.  Not collective. */
 double ws_newton_bytes(const ws_newton_spec *spec, const ws_net_spec *net, int64_t rows, int size);
 

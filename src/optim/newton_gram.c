@@ -1,0 +1,176 @@
+/* newton_gram.c - the matrix of order n that all outputs share: from exact counts of samples fired
+ * together, or from a sketch of them. */
+#include <string.h>
+
+#include "newton_impl.h"
+#include "wingspan/core/alloc.h"
+#include "wingspan/core/dot.h"
+
+enum { PANEL = 1 << 24, BLOCK = 64 }; /* counts at a time: 64 MiB; blocks as spd.h deals them */
+
+/* ---- the pairs by sample ---- */
+
+ws_err ws_newton_sort(ws_newton *nt)
+{
+    const ws_hits *h = nt->hits;
+    int64_t n = nt->spec.n, *next = nt->start + 1;
+    ws_err err = ws_grow(&nt->pair, &nt->pair_room, h->n, sizeof *nt->pair, "pairs by sample");
+
+    if (err) return err;
+    memset(nt->start, 0, (size_t)(n + 1) * sizeof *nt->start);
+    for (int64_t k = 0; k < h->n; k++) nt->start[h->pos[k] + 1]++;
+    for (int64_t i = 0, sum = 0; i < n; i++) {
+        sum += next[i];
+        next[i] = sum - next[i];
+    }
+    /* next[i] is where sample i's next pair goes, and ends as where sample i + 1 starts. */
+    for (int64_t k = 0; k < h->rows; k++)
+        for (int64_t p = h->first[k]; p < h->first[k + 1]; p++)
+            nt->pair[next[h->pos[p]]++] =
+                (struct ws_newton_pair){(int32_t)k, (int32_t)(p - h->first[k])};
+    return WS_OK;
+}
+
+/* ---- the matrix ---- */
+
+/* Rows that fit into a panel from row i0 on; row i has i + 1 counts. */
+static int64_t panel_end(int64_t i0, int64_t n)
+{
+    int64_t i = i0, size = 0;
+
+    while (i < n && (i == i0 || size + i + 1 <= PANEL)) size += ++i;
+    return i;
+}
+
+static int64_t packed(int64_t i, int64_t i0)
+{
+    return ws_newton_packed(i) - ws_newton_packed(i0);
+}
+
+/* How often samples i in [i0, i1) and j <= i are fired by the same neuron of this rank. */
+static void count_together(const ws_newton *nt, int64_t i0, int64_t i1)
+{
+    const ws_hits *h = nt->hits;
+
+    memset(nt->count, 0, (size_t)packed(i1, i0) * sizeof *nt->count);
+    for (int64_t i = i0; i < i1; i++) {
+        int32_t *to = nt->count + packed(i, i0);
+
+        for (int64_t t = nt->start[i]; t < nt->start[i + 1]; t++) {
+            const struct ws_newton_pair *at = nt->pair + t;
+            const int32_t *pos = h->pos + h->first[at->row];
+
+            if (!ws_newton_speaks(nt->net, h->row[at->row])) continue;
+            for (int32_t q = 0; q <= at->p; q++) to[pos[q]]++;
+        }
+    }
+}
+
+static double inner_product(const ws_newton *nt, int64_t i, const float *row, int64_t j)
+{
+    double v;
+
+    if (nt->x->x) return ws_dot(nt->x->x + i * nt->x->d, nt->x->x + j * nt->x->d, nt->x->d);
+    ws_dot_many(row, nt->x, &j, 1, &v);
+    return v;
+}
+
+/* The entries of this rank in rows [i0, i1). */
+static void put_panel(ws_newton *nt, int64_t i0, int64_t i1)
+{
+    double s2 = nt->net->spec.scale * nt->net->spec.scale, one = nt->net->spec.train_bias;
+
+    for (int64_t i = i0; i < i1; i++) {
+        const int32_t *count = nt->count + packed(i, i0);
+
+        nt->alone[i] = count[i];
+        ws_samples_row(nt->x, i, nt->rowf);
+        for (int64_t j = 0; j <= i; j++)
+            if (ws_spd_holds(nt->gram, i, j))
+                ws_spd_put(nt->gram, i, j,
+                           count[j] ? s2 * count[j] * (inner_product(nt, i, nt->rowf, j) + one)
+                                    : 0);
+    }
+}
+
+/* By counts, exactly. */
+static void exact_gram(ws_newton *nt)
+{
+    const ws_comm *c = nt->net->comm;
+    int64_t n = nt->spec.n;
+
+    for (int64_t i0 = 0, i1; i0 < n; i0 = i1) {
+        i1 = panel_end(i0, n);
+        count_together(nt, i0, i1);
+        MPI_Allreduce(MPI_IN_PLACE, nt->count, ws_int(packed(i1, i0)), MPI_INT32_T, MPI_SUM,
+                      c->mpi);
+        nt->meet.bytes += packed(i1, i0) * (int64_t)sizeof *nt->count;
+        nt->meet.meetings++;
+        put_panel(nt, i0, i1);
+    }
+}
+
+/* Neurons that fire on each sample, over all ranks. */
+static void count_alone(ws_newton *nt)
+{
+    const ws_hits *h = nt->hits;
+
+    memset(nt->alone, 0, (size_t)nt->spec.n * sizeof *nt->alone);
+    for (int64_t k = 0; k < h->rows; k++)
+        for (int64_t p = h->first[k]; p < h->first[k + 1]; p++)
+            nt->alone[h->pos[p]] += ws_newton_speaks(nt->net, h->row[k]);
+    MPI_Allreduce(MPI_IN_PLACE, nt->alone, ws_int(nt->spec.n), MPI_INT64_T, MPI_SUM,
+                  nt->net->comm->mpi);
+}
+
+/* One block of 64 x 64 of the sketched matrix. */
+static void put_block(ws_newton *nt, int64_t i0, int64_t j0)
+{
+    double block[BLOCK * BLOCK], s2 = nt->net->spec.scale * nt->net->spec.scale;
+    int64_t n = nt->spec.n, rows = n - i0 < BLOCK ? n - i0 : BLOCK;
+    int64_t cols = n - j0 < BLOCK ? n - j0 : BLOCK;
+
+    if (!ws_spd_holds(nt->gram, i0, j0)) return;
+    ws_sketch_gram(nt->sketch, i0, rows, j0, cols, block);
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t j = 0; j < cols && j0 + j <= i0 + i; j++)
+            ws_spd_put(nt->gram, i0 + i, j0 + j, s2 * block[i * cols + j]);
+}
+
+static ws_err sketched_gram(ws_newton *nt)
+{
+    const ws_hits *h = nt->hits;
+    ws_fired f = {.rows = h->rows, .first = h->first, .pos = h->pos};
+    ws_err err = ws_grow(&nt->neuron, &nt->neuron_room, h->rows, sizeof *nt->neuron, "a sketch");
+
+    if ((err = ws_agree(nt->net->comm, err))) return err;
+    count_alone(nt);
+    for (int64_t k = 0; k < h->rows; k++) nt->neuron[k] = nt->net->first + h->row[k];
+    f.id = nt->neuron;
+    /* Only the very last neuron may be silent. */
+    if (f.rows > 0 && !ws_newton_speaks(nt->net, h->row[f.rows - 1])) f.rows--;
+    if ((err = ws_sketch_apply(nt->sketch, &f))) return err;
+    for (int64_t i0 = 0; i0 < nt->spec.n; i0 += BLOCK)
+        for (int64_t j0 = 0; j0 <= i0; j0 += BLOCK) put_block(nt, i0, j0);
+    return WS_OK;
+}
+
+ws_err ws_newton_gram(ws_newton *nt)
+{
+    int64_t n = nt->spec.n;
+    double sum = 0, s2 = nt->net->spec.scale * nt->net->spec.scale;
+
+    if (nt->sketch) {
+        ws_err err = sketched_gram(nt);
+        if (err) return err;
+    } else {
+        exact_gram(nt);
+    }
+    for (int64_t i = 0; i < n; i++) {
+        ws_samples_row(nt->x, i, nt->rowf);
+        sum +=
+            s2 * (double)nt->alone[i] * (ws_norm2(nt->rowf, nt->x->d) + nt->net->spec.train_bias);
+    }
+    nt->diagonal = sum / (double)n;
+    return WS_OK;
+}

@@ -295,7 +295,8 @@ static void export_and_predict(void)
 
     if (ws_ckpt_open(&world, "odd.h5", 0, &c) == WS_OK) {
         ws_err err = ws_checkpoint_rows(c, &world, &net);
-        if (err != WS_OK && err != WS_ERR_DATA) print_message("export: %d %s\n", err, ws_err_text());
+        if (err != WS_OK && err != WS_ERR_DATA)
+            print_message("export: %d %s\n", err, ws_err_text());
         assert_all(err == WS_OK || err == WS_ERR_DATA);
     }
     ws_ckpt_close(&c);

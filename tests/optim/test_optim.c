@@ -135,21 +135,23 @@ static void the_index_is_told_coefficients_only_where_a_step_is_a_combination(vo
         {.name = "sgd"}, {.name = "sgd", .momentum = 0.5}, {.name = "sgd", .weight_decay = 0.1}};
 
     (void)state;
-    for (int k = 0; k < 3; k++) {
-        ws_net *net = make(0);
+    for (int k = 0; k < 6; k++) {
+        ws_net *net = make_in(k >= 3, 0);
         ws_moves moves;
         ws_optim *o;
 
-        assert_all(ws_optim_create(&specs[k], net, &o) == WS_OK);
+        assert_all(ws_optim_create(&specs[k % 3], net, &o) == WS_OK);
         if (net->n > 0) {
-            double old[D];
+            double old[D], length = 0;
             for (int j = 0; j < D; j++) old[j] = (double)net->w[j];
             assert_int_equal(fire(o, 0.5, &moves), WS_OK);
-            assert_true((moves.first != NULL) == (k == 0));
-            for (int j = 0; j < D && k == 0; j++)
+            assert_true((moves.first != NULL) == (k % 3 == 0));
+            for (int j = 0; j < D && k % 3 == 0; j++)
                 assert_true((float)(old[j] + (double)moves.coef[0] * (double)x[j] +
                                     (double)moves.coef[1] * (double)x[D + j]) == net->w[j]);
             assert_true(moves.dbias[0] == (double)net->b[0]);
+            for (int j = 0; j < D; j++) length += pow((double)net->w[j] - old[j], 2);
+            assert_true(fabs(moves.norm[0] - sqrt(length)) < 1e-6);
         }
         ws_optim_destroy(&o);
         ws_net_destroy(&net);

@@ -6,7 +6,7 @@
 # may be left, the checkpoint is there if it was there before, and the next run finds it undamaged.
 set -u
 . "$SOURCE/tests/survive/lib.sh"
-kills=${1:-100}
+kills=${1:-$((100 / ${WINGSPAN_TEST_PATIENCE:-1}))} # fewer where sanitizers make all of it slow
 RANDOM=${2:-20011}
 train="--data good.h5 --width 301 --batch 7 --shift 1 --optimizer adam --checkpoint run.h5 --quiet"
 declare -A count=([job]=0 [mpirun]=0 [rank]=0)

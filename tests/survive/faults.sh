@@ -120,8 +120,10 @@ for k in 1 5 20 60 150; do
 done
 what="ulimit -v on rank 1"
 big="train --data good.h5 --width 2^27 --quiet --steps 1"
-timeout 60 $MPIRUN -n 1 "$WINGSPAN" $big : -n 1 bash -c "ulimit -v 1500000; exec '$WINGSPAN' $big" >out.txt 2>err.txt </dev/null
-[ $? = 1 ] && grep -q '^wingspan: out of memory: .* on rank 1' err.txt || say "$what: $(cat err.txt)"
+if bash -c "ulimit -v 1500000; '$WINGSPAN' --version" >/dev/null 2>&1; then # not with the address sanitizer
+  timeout 60 $MPIRUN -n 1 "$WINGSPAN" $big : -n 1 bash -c "ulimit -v 1500000; exec '$WINGSPAN' $big" >out.txt 2>err.txt </dev/null
+  [ $? = 1 ] && grep -q '^wingspan: out of memory: .* on rank 1' err.txt || say "$what: $(cat err.txt)"
+fi
 
 # shared memory: too small for the data; a segment of a run that is no more
 what="small shared memory"

@@ -56,13 +56,13 @@ static double central(const ws_activation *phi, const ws_loss *l, const ws_targe
     return (8 * (f[3] - f[1]) - (f[4] - f[0])) / (12 * h);
 }
 
-/* The network's outputs and derivative, then one step of rate 1. */
-static void step(ws_net *net, const ws_loss *l, const ws_targets *t)
+/* The network's outputs and derivative, then one step of this rate; returns the loss before. */
+static double step(ws_net *net, const ws_loss *l, const ws_targets *t, double rate)
 {
     ws_samples samples = {.n = S, .d = D, .x = x};
     ws_shard shard = ws_net_shard(net);
     int64_t ids[S] = {0, 1, 2, 3, 4}, correct, hi[S * MAXC] = {0}, lo[S * MAXC] = {0};
-    double out[S * MAXC], grad[S * MAXC];
+    double out[S * MAXC], grad[S * MAXC], loss;
     ws_query q = {.n = S, .ids = ids, .threshold = threshold};
     ws_optim_spec spec = {.name = "gd"};
     ws_hits hits = {0};
@@ -74,14 +74,18 @@ static void step(ws_net *net, const ws_loss *l, const ws_targets *t)
                      WS_OK);
     assert_int_equal(ws_index_build(ix, &shard, &samples, threshold), WS_OK);
     assert_int_equal(ws_index_query(ix, &q, &hits), WS_OK);
+    for (int64_t i = 0; i < hits.rows && net->f64; i++)
+        for (int64_t p = hits.first[i]; p < hits.first[i + 1]; p++)
+            ws_net64_z(net, hits.row[i], &samples, &ids[hits.pos[p]], 1, &hits.z[p]);
     assert_int_equal(ws_net_forward(net, &hits, S, hi, lo), WS_OK);
     ws_net_outputs(net, hi, lo, S * t->c, out);
-    ws_loss_batch(l, t, ids, S, out, grad, &correct);
+    loss = ws_loss_batch(l, t, ids, S, out, grad, &correct);
     assert_int_equal(ws_optim_create(&spec, net, &o), WS_OK);
-    assert_int_equal(ws_optim_step(o, &hits, &samples, ids, grad, 1.0, &moves), WS_OK);
+    assert_int_equal(ws_optim_step(o, &hits, &samples, ids, grad, rate, &moves), WS_OK);
     ws_optim_destroy(&o);
     ws_index_destroy(&ix);
     ws_hits_free(&hits);
+    return loss;
 }
 
 static int close_to(double g, double d, double within)
@@ -121,7 +125,7 @@ static void compare_in(int float64, const char *activation, const char *loss, co
     for (int k = 0; k < M; k++) p.b[k] = (double)net->b[k];
     for (int k = 0; k < M * t->c; k++) p.a[k] = (double)net->a[k];
     f = net->f64;
-    step(net, l, t);
+    step(net, l, t, 1);
     for (int k = 0; k < M * D; k++) {
         double g = p.w[k] - now(net->w, f ? f->w : NULL, k);
         moved += g != 0;
@@ -134,6 +138,11 @@ static void compare_in(int float64, const char *activation, const char *loss, co
         assert_true(close_to(p.a[k] - now(net->a, f ? f->a : NULL, k),
                              central(spec.phi, l, t, &p, &p.a[k]), within));
     assert_true(moved > M);
+    /* And where it leads to. */
+    for (int k = 0; k < M * D; k++) p.w[k] = now(net->w, f ? f->w : NULL, k);
+    for (int k = 0; k < M; k++) p.b[k] = now(net->b, f ? f->b : NULL, k);
+    for (int k = 0; k < M * t->c; k++) p.a[k] = now(net->a, f ? f->a : NULL, k);
+    assert_true(fabs(step(net, l, t, 1e-3) / loss_of(spec.phi, l, t, &p) - 1) < 1e-12);
     ws_net_destroy(&net);
 }
 

@@ -11,6 +11,7 @@
 #include "wingspan/core/dot.h"
 #include "wingspan/linalg/cg.h"
 
+enum { ROWS = 8 };      /* of a sketch or a sample, for each of n */
 enum { INNER = 16384 }; /* samples up to which all inner products are kept: 512 MiB */
 
 /* Rows of a packed triangle of order n for rank k of size: the same number of entries each. */
@@ -51,9 +52,10 @@ static ws_err alloc_vectors(ws_newton *nt)
 {
     const char *what = "a Gauss-Newton step";
     int64_t n = nt->spec.n, e = nt->entries, d = nt->x->d, few = n < d ? n : d;
-    int64_t panel = n * (n + 1) / 2 < (1 << 24) ? n * (n + 1) / 2 : (1 << 24) + n;
+    int64_t panel = ws_newton_packed(n);
     ws_err err;
 
+    if (panel > WS_NEWTON_PANEL) panel = WS_NEWTON_PANEL + n;
     if ((err = ws_alloc(&nt->count, panel, sizeof *nt->count, what)) ||
         (err = ws_alloc(&nt->start, n + 1, sizeof *nt->start, what)) ||
         (err = ws_alloc(&nt->alone, n, sizeof *nt->alone, what)) ||
@@ -79,6 +81,30 @@ static ws_err alloc_vectors(ws_newton *nt)
                : WS_OK;
 }
 
+/* What stands for the shared matrix, if anything does. */
+static ws_err create_estimate(ws_newton *nt)
+{
+    const ws_comm *comm = nt->net->comm;
+    int64_t n = nt->spec.n, size = ws_newton_packed(n);
+    ws_err err;
+
+    nt->bare = nt->spec.sketch && strcmp(nt->spec.sketch, "none") == 0;
+    if (nt->bare || !nt->spec.sketch) return WS_OK;
+    if (strcmp(nt->spec.sketch, "leverage") != 0)
+        return ws_sketch_create(comm, nt->spec.sketch, &nt->train, nt->net->spec.m, ROWS * n,
+                                nt->spec.seed, &nt->sketch);
+    if (!nt->inner)
+        return ws_fail(WS_ERR_USAGE, "leverage scores work on up to %d samples: use a sketch",
+                       INNER);
+    err = ws_alloc(&nt->inverse, size, sizeof *nt->inverse, "leverage scores");
+    if (!err)
+        err = ws_alloc(&nt->panel, size < WS_NEWTON_PANEL ? size : WS_NEWTON_PANEL + n,
+                       sizeof *nt->panel, "leverage scores");
+    if ((err = ws_agree(comm, err))) return err;
+    return ws_leverage_create(comm, &nt->train, nt->net->spec.train_bias, ROWS * n, nt->spec.seed,
+                              &nt->leverage);
+}
+
 ws_err ws_newton_create(const ws_newton_spec *spec, ws_optim *o, const ws_samples *x,
                         ws_newton **out)
 {
@@ -101,9 +127,7 @@ ws_err ws_newton_create(const ws_newton_spec *spec, ws_optim *o, const ws_sample
     if (!err) err = ws_spd_create(net->comm, spec->n, spec->serial, &nt->gram);
     nt->train = *x;
     nt->train.n = spec->n;
-    if (!err && spec->sketch)
-        err = ws_sketch_create(net->comm, spec->sketch, &nt->train, net->spec.m, 8 * spec->n,
-                               spec->seed, &nt->sketch);
+    if (!err) err = create_estimate(nt);
     if (err) {
         ws_newton_destroy(&nt);
         return err;
@@ -120,6 +144,9 @@ void ws_newton_destroy(ws_newton **p)
     if (!nt) return;
     ws_spd_destroy(&nt->gram);
     ws_sketch_destroy(&nt->sketch);
+    ws_leverage_destroy(&nt->leverage);
+    ws_free(&nt->inverse);
+    ws_free(&nt->panel);
     ws_free(&nt->neuron);
     ws_meeting_free(&nt->meet);
     ws_free(&nt->count);
@@ -245,17 +272,18 @@ ws_err ws_newton_solve(ws_newton *nt, const double *r, double penalty, double da
 {
     double u = nt->spec.ridge + damping * nt->diagonal;
     shifted of = {nt, u};
-    ws_cg_system cg = {nt->entries, &of, product, precondition};
+    ws_cg_system cg = {nt->entries, &of, product, nt->bare ? NULL : precondition};
     double start = ws_seconds();
     ws_err err;
 
     *step = (ws_newton_step){0};
     nt->pull = nt->spec.ridge > 0 ? nt->spec.ridge / u : 0;
     right_hand_side(nt, r);
-    if ((err = ws_spd_factor(nt->gram, u, &step->ok))) return err;
+    step->ok = 1;
+    if (!nt->bare && (err = ws_spd_factor(nt->gram, u, &step->ok))) return err;
     count_seconds(&nt->seconds.factor, &start);
     if (!step->ok) return WS_OK;
-    if (nt->net->spec.c == 1 && !nt->sketch) {
+    if (!needs_products(nt)) {
         memset(nt->rest, 0, (size_t)nt->entries * sizeof *nt->rest);
         err = precondition(&of, nt->b, nt->z);
     } else {
@@ -279,15 +307,25 @@ const ws_newton_seconds *ws_newton_time(const ws_newton *nt)
     return &nt->seconds;
 }
 
+static double estimate_bytes(const ws_newton_spec *spec, int64_t d)
+{
+    double n = (double)spec->n;
+
+    if (!spec->sketch || strcmp(spec->sketch, "none") == 0) return 0;
+    if (strcmp(spec->sketch, "leverage") != 0) return ws_sketch_bytes(spec->n, ROWS * spec->n);
+    return ws_leverage_bytes(spec->n, d, ROWS * spec->n) +
+           sizeof(double) * fmin(n * n / 2, WS_NEWTON_PANEL);
+}
+
 double ws_newton_bytes(const ws_newton_spec *spec, const ws_net_spec *net, int64_t rows, int size)
 {
     double n = (double)spec->n, vectors = 12.0 * n * net->c;
     double inner = spec->n <= INNER && (net->c > 1 || spec->sketch) ? sizeof(float) * n * n / 2 : 0;
-    double panel = sizeof(int32_t) * fmin(n * n / 2, 1 << 24);
+    double panel = sizeof(int32_t) * fmin(n * n / 2, WS_NEWTON_PANEL);
     double row = net->float64 ? sizeof(float) + sizeof(double) : sizeof(float);
     /* At most; most neurons fire on few samples. */
     double pack = inner > 0 ? fmin(1 << 30, 2 * n * n * (double)rows) : 0;
 
     return (double)rows * row * (double)net->d + 8 * vectors + inner + panel + pack +
-           ws_spd_bytes(spec->n, size) + (spec->sketch ? ws_sketch_bytes(spec->n, 8 * spec->n) : 0);
+           ws_spd_bytes(spec->n, size) + estimate_bytes(spec, net->d);
 }

@@ -6,7 +6,7 @@
 #include "wingspan/core/alloc.h"
 #include "wingspan/core/dot.h"
 
-enum { PANEL = 1 << 24, BLOCK = 64 }; /* counts at a time: 64 MiB; blocks as spd.h deals them */
+enum { BLOCK = 64 }; /* as spd.h deals them */
 
 /* ---- the pairs by sample ---- */
 
@@ -38,7 +38,7 @@ static int64_t panel_end(int64_t i0, int64_t n)
 {
     int64_t i = i0, size = 0;
 
-    while (i < n && (i == i0 || size + i + 1 <= PANEL)) size += ++i;
+    while (i < n && (i == i0 || size + i + 1 <= WS_NEWTON_PANEL)) size += ++i;
     return i;
 }
 
@@ -137,40 +137,100 @@ static void put_block(ws_newton *nt, int64_t i0, int64_t j0)
             ws_spd_put(nt->gram, i0 + i, j0 + j, s2 * block[i * cols + j]);
 }
 
-static ws_err sketched_gram(ws_newton *nt)
+/* The fired neurons of this rank under their global ids. */
+static ws_err fired(ws_newton *nt, ws_fired *f)
 {
     const ws_hits *h = nt->hits;
-    ws_fired f = {.rows = h->rows, .first = h->first, .pos = h->pos};
     ws_err err = ws_grow(&nt->neuron, &nt->neuron_room, h->rows, sizeof *nt->neuron, "a sketch");
 
     if ((err = ws_agree(nt->net->comm, err))) return err;
-    count_alone(nt);
     for (int64_t k = 0; k < h->rows; k++) nt->neuron[k] = nt->net->first + h->row[k];
-    f.id = nt->neuron;
+    *f = (ws_fired){.rows = h->rows, .id = nt->neuron, .first = h->first, .pos = h->pos};
     /* Only the very last neuron may be silent. */
-    if (f.rows > 0 && !ws_newton_speaks(nt->net, h->row[f.rows - 1])) f.rows--;
-    if ((err = ws_sketch_apply(nt->sketch, &f))) return err;
+    if (f->rows > 0 && !ws_newton_speaks(nt->net, h->row[f->rows - 1])) f->rows--;
+    return WS_OK;
+}
+
+static ws_err sketched_gram(ws_newton *nt)
+{
+    ws_fired f;
+    ws_err err = fired(nt, &f);
+
+    if (err || (err = ws_sketch_apply(nt->sketch, &f))) return err;
     for (int64_t i0 = 0; i0 < nt->spec.n; i0 += BLOCK)
         for (int64_t j0 = 0; j0 <= i0; j0 += BLOCK) put_block(nt, i0, j0);
     return WS_OK;
 }
 
+/* ---- leverage scores ---- */
+
+/* s_m^2 times the inverse of the shared matrix with a small shift, of which every rank gets all.
+ * A shift below the damping of a step asks for more rows than are needed, and no harm is done. */
+static ws_err invert(ws_newton *nt)
+{
+    int64_t n = nt->spec.n;
+    double s2 = nt->net->spec.scale * nt->net->spec.scale, part = 1e-6, *b = NULL;
+    int ok = 0;
+    ws_err err = ws_agree(nt->net->comm, ws_alloc(&b, BLOCK * n, sizeof *b, "leverage scores"));
+
+    for (; !err && !ok; part *= 10)
+        err = ws_spd_factor(nt->gram, nt->spec.ridge + part * nt->diagonal, &ok);
+    for (int64_t i0 = 0; i0 < n && !err; i0 += BLOCK) {
+        int64_t rows = n - i0 < BLOCK ? n - i0 : BLOCK;
+
+        memset(b, 0, (size_t)(rows * n) * sizeof *b);
+        for (int64_t i = 0; i < rows; i++) b[i * n + i0 + i] = 1;
+        err = ws_spd_solve(nt->gram, rows, b);
+        for (int64_t i = 0; i < rows; i++)
+            for (int64_t j = 0; j <= i0 + i; j++)
+                nt->inverse[ws_newton_packed(i0 + i) + j] = s2 * b[i * n + j];
+    }
+    ws_free(&b);
+    return err;
+}
+
+/* In place of the exact matrix, from rows that its own inverse chose. */
+static ws_err sampled_gram(ws_newton *nt)
+{
+    int64_t n = nt->spec.n;
+    double s2 = nt->net->spec.scale * nt->net->spec.scale;
+    ws_fired f;
+    ws_err err;
+
+    if (!(nt->diagonal > 0)) return WS_OK; /* nothing fires */
+    if ((err = fired(nt, &f)) || (err = invert(nt)) ||
+        (err = ws_leverage_draw(nt->leverage, &f, nt->inverse, nt->inner)))
+        return err;
+    for (int64_t i0 = 0, i1; i0 < n; i0 = i1) {
+        i1 = panel_end(i0, n);
+        memset(nt->panel, 0, (size_t)packed(i1, i0) * sizeof *nt->panel);
+        ws_leverage_add(nt->leverage, i0, i1, nt->panel);
+        for (int64_t i = i0; i < i1; i++)
+            for (int64_t j = 0; j <= i; j++)
+                if (ws_spd_holds(nt->gram, i, j))
+                    ws_spd_put(nt->gram, i, j, s2 * nt->panel[packed(i, i0) + j]);
+    }
+    return WS_OK;
+}
+
+/* ---- whichever ---- */
+
 ws_err ws_newton_gram(ws_newton *nt)
 {
     int64_t n = nt->spec.n;
     double sum = 0, s2 = nt->net->spec.scale * nt->net->spec.scale;
+    ws_err err;
 
-    if (nt->sketch) {
-        ws_err err = sketched_gram(nt);
-        if (err) return err;
-    } else {
+    if (nt->sketch || nt->bare)
+        count_alone(nt);
+    else
         exact_gram(nt);
-    }
     for (int64_t i = 0; i < n; i++) {
         ws_samples_row(nt->x, i, nt->rowf);
         sum +=
             s2 * (double)nt->alone[i] * (ws_norm2(nt->rowf, nt->x->d) + nt->net->spec.train_bias);
     }
     nt->diagonal = sum / (double)n;
-    return WS_OK;
+    err = nt->sketch ? sketched_gram(nt) : WS_OK;
+    return nt->leverage ? sampled_gram(nt) : err;
 }

@@ -7,7 +7,10 @@
 #include "optim_impl.h"
 #include "wingspan/linalg/spd.h"
 #include "wingspan/optim/newton.h"
+#include "wingspan/sketch/leverage.h"
 #include "wingspan/sketch/sketch.h"
+
+enum { WS_NEWTON_PANEL = 1 << 24 }; /* entries of the shared matrix at a time */
 
 struct ws_newton {
     ws_newton_spec spec;
@@ -27,12 +30,16 @@ struct ws_newton {
 
     /* the matrix that all outputs share */
     ws_spd *gram;
-    int32_t *count;    /* pairs of samples fired together: a panel of rows, packed */
-    int64_t *alone;    /* [n] neurons that fire on a sample */
-    float *inner;      /* <x_i, x_j>, j <= i, packed; or NULL where it would be too large */
-    ws_sketch *sketch; /* or NULL */
-    ws_samples train;  /* the n samples, for the sketch */
-    int64_t *neuron;   /* global ids of hits, for the sketch */
+    int32_t *count;        /* pairs of samples fired together: a panel of rows, packed */
+    int64_t *alone;        /* [n] neurons that fire on a sample */
+    float *inner;          /* <x_i, x_j>, j <= i, packed; or NULL where it would be too large */
+    int bare;              /* nothing preconditions */
+    ws_sketch *sketch;     /* or NULL */
+    ws_leverage *leverage; /* or NULL */
+    double *inverse;       /* of the shared matrix, a packed triangle: for leverage scores */
+    double *panel;         /* sampled sums of a panel of rows, packed */
+    ws_samples train;      /* the n samples, for the sketch */
+    int64_t *neuron;       /* global ids of hits, for the sketch */
     int64_t neuron_room;
     double diagonal; /* mean of the diagonal of J J' */
 

@@ -50,12 +50,12 @@ static void compare(const char *more)
 
 static void so_do_sketched_preconditioners(void **state)
 {
-    static const char *const kinds[] = {"countsketch", "osnap", "srht", "tensorsketch",
-                                        "tensorsrht"};
+    static const char *const kinds[] = {"countsketch", "osnap",    "srht", "tensorsketch",
+                                        "tensorsrht",  "leverage", "none"};
     uint64_t last = 0;
 
     (void)state;
-    for (int k = 0; k < 5; k++) {
+    for (int k = 0; k < 7; k++) {
         char words[300];
         uint64_t want;
         snprintf(words, sizeof words,

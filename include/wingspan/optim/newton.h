@@ -17,7 +17,9 @@
  * of 0.5 a step instead of 0.04 on 2000 digits.)
  *
  * The shared matrix may also be estimated by a sketch (wingspan/sketch/sketch.h); its Cholesky factor
- * is the triangle of the sketch's QR.  Then one output is solved by conjugate gradients as well.
+ * is the triangle of the sketch's QR.  Or by rows sampled by leverage scores (sketch/leverage.h),
+ * from the exact matrix and so at a higher price.  Then one output is solved by conjugate gradients
+ * as well.
  *
  * Relu with output weights +-1.  Levenberg (1944), Marquardt (1963); the Gram form as in Cai et al.
  * (2019), Brand, Peng, Song and Weinstein (2021). */
@@ -37,9 +39,10 @@ typedef struct ws_newton_spec {
     double tolerance; /* of conjugate gradients, relative to the right-hand side */
     int most;         /* iterations at most */
     int64_t serial;   /* systems up to this order are solved by rank 0: WS_SPD_SERIAL */
-    const char
-        *sketch;   /* NULL: the exact matrix; else a kind of sketch of 8 n rows stands for it */
-    uint64_t seed; /* of the sketch */
+    /* what preconditions: NULL: the exact matrix; "none": nothing; "leverage": 8 n sampled rows; else
+     * a kind of sketch of 8 n rows */
+    const char *sketch;
+    uint64_t seed; /* of the sketch or the sample */
 } ws_newton_spec;
 
 /* What a solution promises and what it took. */
@@ -54,7 +57,8 @@ typedef struct ws_newton_step {
  *  Collective over the network's communicator.
  *  @param o   "gauss-newton", made with the same ridge / n; borrowed: steps go through it
  *  @param x   samples; borrowed
- *  @return agreed: WS_ERR_NOMEM, WS_ERR_USAGE (not relu, trained output weights) */
+ *  @return agreed: WS_ERR_NOMEM, WS_ERR_USAGE (not relu, trained output weights; leverage with
+ *          more than 16384 samples) */
 ws_err ws_newton_create(const ws_newton_spec *spec, ws_optim *o, const ws_samples *x,
                         ws_newton **out);
 void ws_newton_destroy(ws_newton **nt); /* collective; NULL is fine */

@@ -215,8 +215,8 @@ static ws_err get_progress(ws_ckpt *c, ws_run *r)
         (err = ws_ckpt_get_int(c, g, "history_stride", &r->history_stride)))
         return err;
     if (r->step < 0 || r->step > (int64_t)1 << 40 || r->history_stride < 1 ||
-        (!r->newton.nt && !(r->rate > 0)) || r->epoch_samples < 0 || r->epoch_samples > r->ds->n ||
-        r->step_samples < 0)
+        r->history_stride > (int64_t)1 << 40 || (!r->newton.nt && !(r->rate > 0)) ||
+        r->epoch_samples < 0 || r->epoch_samples > r->ds->n || r->step_samples < 0)
         return ws_fail(WS_ERR_DATA, "%s has a /progress that cannot be: it is damaged or not ours",
                        ws_ckpt_file(c));
     if (r->newton.nt && (err = ws_ckpt_get_real(c, g, "damping", &r->newton.damping))) return err;

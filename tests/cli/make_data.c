@@ -34,6 +34,23 @@ static void fill(const char *kind)
     for (int i = 0; i < N + T && is(kind, "one"); i++) y[i] = 0;
 }
 
+/* 80 MB once they are floats: more than the shared memory of many containers. */
+static ws_err make_large(const ws_comm *comm, const char *file)
+{
+    enum { ROWS = 20000, COLS = 1000 };
+    static uint8_t v[ROWS][COLS];
+    static int32_t label[ROWS];
+    ws_table_column cols[2] = {{"/x", WS_UINT8, ROWS, 0, ROWS, COLS, v},
+                               {"/y", WS_INT32, ROWS, 0, ROWS, 0, label}};
+
+    for (int i = 0; i < ROWS; i++) {
+        label[i] = i % 3;
+        for (int j = 0; j < COLS; j++) v[i][j] = (uint8_t)((i * 31 + j * 17 + i * j) % 251);
+        v[i][label[i]] = 255;
+    }
+    return ws_table_write(comm, file, cols, 2);
+}
+
 int main(int argc, char **argv)
 {
     ws_comm world;
@@ -54,7 +71,9 @@ int main(int argc, char **argv)
         {"/x_test", WS_FLOAT32, T, 0, T, is(argv[1], "width") ? D - 1 : D, x[N]},
         {"/y_test", real ? WS_FLOAT32 : WS_INT32, T, 0, T, 0,
          real ? (void *)(real_y + N) : (void *)(y + N)}};
-    err = ws_table_write(&world, argv[2], cols, is(argv[1], "nolabels") ? 1 : 4);
+    err = is(argv[1], "large")
+              ? make_large(&world, argv[2])
+              : ws_table_write(&world, argv[2], cols, is(argv[1], "nolabels") ? 1 : 4);
     if (err) fprintf(stderr, "%s\n", ws_err_text());
     ws_comm_destroy(&world);
     MPI_Finalize();

@@ -343,9 +343,31 @@ static void a_file_hashed_again_is_good(void **state)
     }
 }
 
+/* Not hostile, only old: counters of steps and epochs are wider than an int. */
+static void four_billion_steps(hid_t f)
+{
+    integer(f, "/progress", "step", ((int64_t)1 << 32) - 2);
+}
+
+static void a_run_goes_on_past_4294967296_steps(void **state)
+{
+    ws_train_result result;
+
+    (void)state;
+    for (int moved = 0; moved < 2; moved++) {
+        assert_all((world.rank ? WS_OK : make_odd(good[moved], four_billion_steps)) == WS_OK);
+        assert_all(train_on(&world, "resume=odd.h5 steps=4294967302", "next.h5", &result) == WS_OK);
+        assert_int_equal(result.step, 4294967302);
+        assert_all(train_on(&world, "resume=next.h5 steps=4294967304", "next.h5", &result) ==
+                   WS_OK);
+        assert_int_equal(result.step, 4294967304);
+    }
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test_setup(a_checkpoint_that_lies_is_refused_and_nothing_is_kept, setup),
     cmocka_unit_test(a_file_hashed_again_is_good),
+    cmocka_unit_test(a_run_goes_on_past_4294967296_steps),
 };
 
 WS_TEST_MAIN(tests)

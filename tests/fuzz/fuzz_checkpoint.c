@@ -209,7 +209,8 @@ static void use(const char *file)
     ws_train_defaults(&o);
     set(&o, &given, "data", "data.h5");
     set(&o, &given, "resume", file);
-    set(&o, &given, "steps", "7");
+    set(&o, &given, "steps", "6");
+    set(&o, &given, "index", "scan");
     set(&o, &given, "metrics", "");
     set(&o, &given, "checkpoint", "next.h5");
     set(&o, &given, "quiet", "yes");

@@ -13,8 +13,9 @@ static const ws_opt rows[] = {
      "neurons over all ranks, or a range in powers of two as in 2^12..2^16", 0},
     {"dim", WS_OPT_INT, F(dim), "784", "[1,1000000]", "Options",
      "length of a random sample; work: 8 unless given", 0},
-    {"samples", WS_OPT_INT, F(samples), "1024", "[1,2^31)", "Options",
-     "random samples; work: 8 unless given. With --data: its first so many, all unless given", 0},
+    {"samples", WS_OPT_INT, F(samples), "1024", "[0,2^31)", "Options",
+     "random samples; work: 8 unless given. With --data: its first so many, 0 or not given: all",
+     0},
     {"shift", WS_OPT_REAL, F(shift), "auto", "auto|[0,40]", "Options",
      "threshold; auto: sqrt(0.4 ln m)", 0},
     {"batch", WS_OPT_INT, F(batch), "1024", "[0,2^31)", "Options",
@@ -71,7 +72,7 @@ static int was_given(const ws_said *said, const char *name)
     return 0;
 }
 
-static ws_err check_given(const struct bench *b, const ws_said *said)
+static ws_err check_given(const struct bench *b, const ws_said *said, const ws_bench_options *o)
 {
     for (int i = 0; rows[i].name; i++) {
         char word[40];
@@ -83,6 +84,8 @@ static ws_err check_given(const struct bench *b, const ws_said *said)
     }
     if (was_given(said, "data") && was_given(said, "dim"))
         return ws_fail(WS_ERR_USAGE, "--dim is of random samples: leave it out with --data");
+    if (!was_given(said, "data") && o->samples == 0)
+        return ws_fail(WS_ERR_USAGE, "--samples 0 is all of --data: give a number, or the data");
     return WS_OK;
 }
 
@@ -107,7 +110,7 @@ static ws_err run(const ws_comm *comm, const ws_command *c, int argc, char **arg
     if (err || help) return err;
     for (size_t k = 0; k < sizeof benches / sizeof *benches; k++) {
         if (strcmp(said.word[0], benches[k].name) != 0) continue;
-        if ((err = check_given(&benches[k], &said))) return err; /* the same on every rank */
+        if ((err = check_given(&benches[k], &said, &o))) return err; /* the same on every rank */
         set_defaults(&benches[k], &said, &o);
         return benches[k].run(comm, &o);
     }

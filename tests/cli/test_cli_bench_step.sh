@@ -62,7 +62,7 @@ grep -q 'share %' dense.txt || say "dense tells no share of sgemm"
 
 # what has no effect is refused
 for words in "step --updates 3" "index --data $digits" "dense --kind scan" "dense --schedule cosine" "work --batch 3" "step --data $digits --dim 3" \
-  "step --with nothing=3" "step --with momentum" "step --with metrics=x.jsonl" "step --finish --width 2^4..2^5" "work --steps 1" "dense --loss softmax"; do
+  "step --with nothing=3" "step --with momentum" "step --with metrics=x.jsonl" "step --finish --width 2^4..2^5" "work --steps 1" "step --samples 0" "dense --loss softmax"; do
   "$WINGSPAN" bench $words >/dev/null 2>err.txt
   [ $? = 2 ] || say "bench $words is not refused"
   [ "$(wc -l <err.txt)" = 1 ] || say "bench $words: more than a sentence"

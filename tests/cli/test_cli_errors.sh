@@ -4,43 +4,53 @@ set -u
 make="$BUILD/tests/cli/make_data"
 failed=0
 
-for kind in good nan inf negative zero one empty vector short width nolabels real other; do
-  $MPIRUN -n 1 "$make" $kind $kind.h5 || exit 1
-done
-head -c 3000 good.h5 >cut.h5
-echo "this is text" >text.h5
-mkdir folder.h5
-"$WINGSPAN" train --data good.h5 --width 64 --steps 3 --checkpoint run.h5 --quiet >/dev/null || exit 1
-head -c 70000 run.h5 >cutrun.h5
-cp run.h5 badrun.h5
-printf 'X' | dd of=badrun.h5 bs=1 seek=66000 conv=notrunc 2>/dev/null
-
-# expect CODE LINES PATTERN words...: run on 1 and 4 ranks
-expect() {
-  local code=$1 lines=$2 pattern=$3 n got before after
-  shift 3
-  for n in 1 4; do
-    before=$(ls -A | grep -v '^err$')
-    timeout 20 $MPIRUN -n $n "$WINGSPAN" "$@" >out.txt 2>err </dev/null
-    got=$?
-    rm -f out.txt
-    after=$(ls -A | grep -v '^err$')
-    if [ $got -ne "$code" ]; then
-      echo "FAIL: exit $got, not $code, on $n ranks: $*"; cat err; failed=1
-    fi
-    if [ "$(grep -c '^wingspan: ' err)" -ne "$lines" ]; then
-      echo "FAIL: not $lines line(s) on $n ranks: $*"; cat err; failed=1
-    fi
-    if ! grep -q "^wingspan: .*$pattern" err; then
-      echo "FAIL: '$pattern' is not said on $n ranks: $*"; cat err; failed=1
-    fi
-    if grep -q 'HDF5-DIAG\|MPI_ABORT\|Segmentation' err; then
-      echo "FAIL: noise on $n ranks: $*"; cat err; failed=1
-    fi
-    if [ "$before" != "$after" ]; then
-      echo "FAIL: files left on $n ranks: $*"; echo "$after"; failed=1
-    fi
+# The inputs are made once; then both numbers of ranks at the same time, each in a folder of its own.
+if [ -z "${RANKS:-}" ]; then
+  mkdir in && cd in || exit 1
+  for kind in good nan inf negative zero one empty vector short width nolabels real other; do
+    $MPIRUN -n 1 "$make" $kind $kind.h5 || exit 1
   done
+  head -c 3000 good.h5 >cut.h5
+  echo "this is text" >text.h5
+  mkdir folder.h5
+  "$WINGSPAN" train --data good.h5 --width 64 --steps 3 --checkpoint run.h5 --quiet >/dev/null || exit 1
+  head -c 70000 run.h5 >cutrun.h5
+  cp run.h5 badrun.h5
+  printf 'X' | dd of=badrun.h5 bs=1 seek=66000 conv=notrunc 2>/dev/null
+  cd ..
+  for n in 1 4; do
+    cp -r in on$n
+    (cd on$n && RANKS=$n exec bash "$0") &
+  done
+  for job in $(jobs -p); do wait "$job" || failed=1; done
+  exit $failed
+fi
+n=$RANKS
+
+# expect CODE LINES PATTERN words...: run on so many ranks
+expect() {
+  local code=$1 lines=$2 pattern=$3 got before after
+  shift 3
+  before=$(ls -A | grep -v '^err$')
+  timeout 20 $MPIRUN -n $n "$WINGSPAN" "$@" >out.txt 2>err </dev/null
+  got=$?
+  rm -f out.txt
+  after=$(ls -A | grep -v '^err$')
+  if [ $got -ne "$code" ]; then
+    echo "FAIL: exit $got, not $code, on $n ranks: $*"; cat err; failed=1
+  fi
+  if [ "$(grep -c '^wingspan: ' err)" -ne "$lines" ]; then
+    echo "FAIL: not $lines line(s) on $n ranks: $*"; cat err; failed=1
+  fi
+  if ! grep -q "^wingspan: .*$pattern" err; then
+    echo "FAIL: '$pattern' is not said on $n ranks: $*"; cat err; failed=1
+  fi
+  if grep -q 'HDF5-DIAG\|MPI_ABORT\|Segmentation' err; then
+    echo "FAIL: noise on $n ranks: $*"; cat err; failed=1
+  fi
+  if [ "$before" != "$after" ]; then
+    echo "FAIL: files left on $n ranks: $*"; echo "$after"; failed=1
+  fi
 }
 
 t="train --width 64 --steps 3 --checkpoint new.h5 --metrics new.jsonl --quiet"

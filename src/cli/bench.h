@@ -13,7 +13,7 @@ typedef struct ws_bench_options {
     double shift;   /* NaN: auto */
     double updates; /* neurons moved in a step; NaN: every one that fires */
     double rate;    /* NaN: auto */
-    int json, finish;
+    int json, finish, whole;
 } ws_bench_options;
 
 enum { WS_BENCH_WIDTHS = 40, WS_BENCH_COLUMNS = 32, WS_BENCH_KINDS = 16, WS_BENCH_NAME = 64 };
@@ -123,5 +123,8 @@ ws_err ws_bench_step(const ws_comm *comm, const ws_bench_options *o);
 
 /** The same network trained by dense products.  Collective; agreed. */
 ws_err ws_bench_dense(const ws_comm *comm, const ws_bench_options *o);
+
+/** Gauss-Newton steps of train by part, beside one done by dense products.  Collective; agreed. */
+ws_err ws_bench_newton(const ws_comm *comm, const ws_bench_options *o);
 
 #endif

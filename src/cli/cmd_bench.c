@@ -21,16 +21,16 @@ static const ws_opt rows[] = {
     {"batch", WS_OPT_INT, F(batch), "1024", "[0,2^31)", "Options",
      "samples a query or a step, 0: all; step, dense: 128 unless given", 0},
     {"steps", WS_OPT_INT, F(steps), "0", "[0,100000]", "Options",
-     "steps timed, 0: work 5, step an epoch or more, dense 20", 0},
+     "steps timed, 0: work 5, step an epoch or more, dense 20, newton 3", 0},
     {"seed", WS_OPT_INT, F(seed), "1", "[0,2^62]", "Options", "of all random numbers", 0},
     {"json", WS_OPT_FLAG, F(json), "no", "", "Options", "print one JSON object, for wingspan plot",
      0},
     {"updates", WS_OPT_REAL, F(updates), "auto", "auto|[0,1e15]", "bench index",
      "neurons moved in a step, over all ranks; auto: every neuron that fires", 0},
-    {"data", WS_OPT_STR, F(data), "", "", "bench step, bench dense",
+    {"data", WS_OPT_STR, F(data), "", "", "bench step, dense, newton",
      "data set in HDF5; random samples with random targets unless given", 0},
     {"prepare", WS_OPT_STR, F(prepare), "center-unit", "none|unit|center-unit|standard-unit",
-     "bench step, bench dense", "as in train", 0},
+     "bench step, dense, newton", "as in train", 0},
     {"loss", WS_OPT_STR, F(loss), "auto", "auto|squared|logistic|softmax",
      "bench step, bench dense", "as in train", 0},
     {"rate", WS_OPT_REAL, F(rate), "auto", "auto|(0,inf)", "bench step, bench dense",
@@ -43,6 +43,8 @@ static const ws_opt rows[] = {
      "go on to the end of the run, with a test after every epoch", 0},
     {"with", WS_OPT_STR, F(with), "", "", "bench step",
      "more options of train: NAME=VALUE,... as in momentum=0.9,slack=1", 0},
+    {"whole", WS_OPT_FLAG, F(whole), "no", "", "bench newton",
+     "take the whole dense step, not one product of it times the iterations", 0},
     {NULL, WS_OPT_STR, 0, NULL, NULL, NULL, NULL, 0},
 };
 
@@ -63,6 +65,8 @@ static const struct bench {
     {"dense", ws_bench_dense,
      " width dim samples shift batch steps seed json data prepare loss rate ", "", 784, 1024, 128,
      20},
+    {"newton", ws_bench_newton, " kind width dim samples shift steps seed json data prepare whole ",
+     "auto", 784, 1024, 0, 3},
 };
 
 static int was_given(const ws_said *said, const char *name)
@@ -105,7 +109,7 @@ static ws_err run(const ws_comm *comm, const ws_command *c, int argc, char **arg
     static ws_said said;
     int help;
     ws_err err = ws_parse(comm, c, argc, argv, &o, sizeof o, 1, 1,
-                          "a measurement: index, work, step or dense", &said, &help);
+                          "a measurement: index, work, step, dense or newton", &said, &help);
 
     if (err || help) return err;
     for (size_t k = 0; k < sizeof benches / sizeof *benches; k++) {
@@ -115,17 +119,18 @@ static ws_err run(const ws_comm *comm, const ws_command *c, int argc, char **arg
         return benches[k].run(comm, &o);
     }
     return ws_fail(WS_ERR_USAGE,
-                   "there is no bench %.60s: use wingspan bench index, work, step or dense",
+                   "there is no bench %.60s: use wingspan bench index, work, step, dense or newton",
                    said.word[0]);
 }
 
 const ws_command ws_cmd_bench = {
     "bench",
-    "index|work|step|dense [options]",
+    "index|work|step|dense|newton [options]",
     "measure indexes and training steps on this machine",
     rows,
     "bench index: build, query and update an index on Gaussian rows, compared with scan.\n"
     "bench work: what full gd steps of a two-layer network count. Exponents are in the width.\n"
     "bench step: seconds of training steps by stage, and the least that the machine would need.\n"
-    "bench dense: the same network trained by dense products.\n",
+    "bench dense: the same network trained by dense products.\n"
+    "bench newton: seconds of gauss-newton steps by part, beside one done by dense products.\n",
     run};

@@ -56,6 +56,22 @@ $MPIRUN -n 2 "$WINGSPAN" bench work --kind scan,dtree --width 2^12..2^14 --steps
 grep -q 'union %' work.txt || say "bench work says no union"
 [ "$(ls wingspan-bench-* 2>/dev/null)" = "" ] || say "bench work leaves files"
 
+$MPIRUN -n 1 "$BUILD/tests/cli/make_data" good classes.h5 || exit 1
+# a gauss-newton step, dense and not: the same network, the same iterations, the same loss
+for n in 1 3; do
+  $MPIRUN -n $n "$WINGSPAN" bench newton --data classes.h5 --prepare unit --width 2^9 --shift 0.5 --whole --json \
+    >newton.$n.json || say "bench newton fails on $n ranks"
+  for key in index forward gram pack factor cg update; do
+    grep -q "\"seconds_$key\":[0-9.e-]*" newton.$n.json || say "bench newton has no seconds_$key"
+  done
+  awk -v a="$(sed 's/.*"first_loss":\([^,]*\),"dense.*/\1/' newton.$n.json)" \
+    -v b="$(sed 's/.*"dense_first_loss":\([^,]*\).*/\1/' newton.$n.json)" \
+    'BEGIN { exit !(a > 0 && b > 0.999 * a && b < 1.001 * a) }' || say "the dense step leads elsewhere on $n ranks"
+done
+$MPIRUN -n 2 "$WINGSPAN" bench newton --data classes.h5 --prepare unit --width 2^9..2^10 --shift 0.5 >newton.txt || say "bench newton prints nothing"
+grep -q 'one product timed' newton.txt || say "bench newton does not say that it multiplies"
+"$WINGSPAN" bench index --whole >/dev/null 2>&1 && say "bench index takes --whole"
+
 if command -v gnuplot >/dev/null; then
   "$WINGSPAN" plot all.1.json scan.json --out bench.png >/dev/null || say "plot fails"
   head -c 4 bench.png | grep -q PNG || say "bench.png is no picture"

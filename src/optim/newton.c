@@ -150,6 +150,7 @@ void ws_newton_destroy(ws_newton **p)
     ws_free(&nt->neuron);
     ws_meeting_free(&nt->meet);
     ws_free(&nt->count);
+    ws_free(&nt->held);
     ws_free(&nt->alone);
     ws_free(&nt->inner);
     ws_free(&nt->b);
@@ -322,10 +323,11 @@ double ws_newton_bytes(const ws_newton_spec *spec, const ws_net_spec *net, int64
     double n = (double)spec->n, vectors = 12.0 * n * net->c;
     double inner = spec->n <= INNER && (net->c > 1 || spec->sketch) ? sizeof(float) * n * n / 2 : 0;
     double panel = sizeof(int32_t) * fmin(n * n / 2, WS_NEWTON_PANEL);
+    double held = 4 * n * n / (spec->n <= spec->serial ? 1 : size);
     double row = net->float64 ? sizeof(float) + sizeof(double) : sizeof(float);
     /* At most; most neurons fire on few samples. */
     double pack = inner > 0 ? fmin(1 << 30, 2 * n * n * (double)rows) : 0;
 
-    return (double)rows * row * (double)net->d + 8 * vectors + inner + panel + pack +
+    return (double)rows * row * (double)net->d + 8 * vectors + inner + panel + held + pack +
            ws_spd_bytes(spec->n, size) + estimate_bytes(spec, net->d);
 }

@@ -66,39 +66,56 @@ static void count_together(const ws_newton *nt, int64_t i0, int64_t i1)
     }
 }
 
-static double inner_product(const ws_newton *nt, int64_t i, const float *row, int64_t j)
-{
-    double v;
-
-    if (nt->x->x) return ws_dot(nt->x->x + i * nt->x->d, nt->x->x + j * nt->x->d, nt->x->d);
-    ws_dot_many(row, nt->x, &j, 1, &v);
-    return v;
-}
-
-/* The entries of this rank in rows [i0, i1). */
-static void put_panel(ws_newton *nt, int64_t i0, int64_t i1)
+/* Columns [j0, j0 + BLOCK) of row i, as far as they lie in the triangle; all on one rank.  Inner
+ * products are computed the first time and then read in the same order. */
+static void put_row(ws_newton *nt, int64_t i, int64_t j0, const int32_t *count)
 {
     double s2 = nt->net->spec.scale * nt->net->spec.scale, one = nt->net->spec.train_bias;
+    int64_t ids[BLOCK], few = i + 1 - j0 < BLOCK ? i + 1 - j0 : BLOCK;
+    double *inner = nt->held + nt->held_at;
 
-    for (int64_t i = i0; i < i1; i++) {
-        const int32_t *count = nt->count + packed(i, i0);
-
-        nt->alone[i] = count[i];
+    if (nt->held_at == nt->held_known) {
+        for (int64_t j = 0; j < few; j++) ids[j] = j0 + j;
         ws_samples_row(nt->x, i, nt->rowf);
-        for (int64_t j = 0; j <= i; j++)
-            if (ws_spd_holds(nt->gram, i, j))
-                ws_spd_put(nt->gram, i, j,
-                           count[j] ? s2 * count[j] * (inner_product(nt, i, nt->rowf, j) + one)
-                                    : 0);
+        ws_dot_many(nt->rowf, nt->x, ids, few, inner);
+        nt->held_known += few;
     }
+    for (int64_t j = 0; j < few; j++)
+        ws_spd_put(nt->gram, i, j0 + j, s2 * count[j0 + j] * (inner[j] + one));
+    nt->held_at += few;
+}
+
+/* The entries of this rank in rows [i0, i1), by tiles that stay in cache. */
+static void put_panel(ws_newton *nt, int64_t i0, int64_t i1)
+{
+    for (int64_t i = i0; i < i1; i++) nt->alone[i] = nt->count[packed(i, i0) + i];
+    for (int64_t from = i0; from < i1; from += BLOCK)
+        for (int64_t j0 = 0; j0 < i1 && j0 < from + BLOCK; j0 += BLOCK)
+            for (int64_t i = from > j0 ? from : j0; i < i1 && i < from + BLOCK; i++)
+                if (ws_spd_holds(nt->gram, i, j0)) put_row(nt, i, j0, nt->count + packed(i, i0));
+}
+
+/* Entries of the lower triangle that this rank holds. */
+static int64_t count_held(const ws_newton *nt)
+{
+    int64_t sum = 0;
+
+    for (int64_t i = 0; i < nt->spec.n; i++)
+        for (int64_t j0 = 0; j0 <= i; j0 += BLOCK)
+            if (ws_spd_holds(nt->gram, i, j0)) sum += i + 1 - j0 < BLOCK ? i + 1 - j0 : BLOCK;
+    return sum;
 }
 
 /* By counts, exactly. */
-static void exact_gram(ws_newton *nt)
+static ws_err exact_gram(ws_newton *nt)
 {
     const ws_comm *c = nt->net->comm;
     int64_t n = nt->spec.n;
+    ws_err err = WS_OK;
 
+    if (!nt->held) err = ws_alloc(&nt->held, count_held(nt) + 1, sizeof *nt->held, "products");
+    if ((err = ws_agree(c, err))) return err;
+    nt->held_at = 0;
     for (int64_t i0 = 0, i1; i0 < n; i0 = i1) {
         i1 = panel_end(i0, n);
         count_together(nt, i0, i1);
@@ -108,6 +125,7 @@ static void exact_gram(ws_newton *nt)
         nt->meet.meetings++;
         put_panel(nt, i0, i1);
     }
+    return WS_OK;
 }
 
 /* Neurons that fire on each sample, over all ranks. */
@@ -223,8 +241,8 @@ ws_err ws_newton_gram(ws_newton *nt)
 
     if (nt->sketch || nt->bare)
         count_alone(nt);
-    else
-        exact_gram(nt);
+    else if ((err = exact_gram(nt)))
+        return err;
     for (int64_t i = 0; i < n; i++) {
         ws_samples_row(nt->x, i, nt->rowf);
         sum +=

@@ -30,7 +30,9 @@ struct ws_newton {
 
     /* the matrix that all outputs share */
     ws_spd *gram;
-    int32_t *count;        /* pairs of samples fired together: a panel of rows, packed */
+    int32_t *count; /* pairs of samples fired together: a panel of rows, packed */
+    double *held;   /* <x_i, x_j> of the entries held here, in the order they are put */
+    int64_t held_at, held_known;
     int64_t *alone;        /* [n] neurons that fire on a sample */
     float *inner;          /* <x_i, x_j>, j <= i, packed; or NULL where it would be too large */
     int bare;              /* nothing preconditions */

@@ -61,37 +61,49 @@ static void bound(double *most, double v)
     if (v > *most) *most = v < 1e300 ? ldexp(1, ilogb(v) + 2) : v;
 }
 
-static double norm_of(const double *w, int64_t d)
+enum { LANES = 8 }; /* sums side by side: one would wait for its own last addition */
+
+static double root(const double lane[LANES], int64_t d)
 {
     double sum = 0;
 
-    for (int64_t j = 0; j < d; j++) sum += w[j] * w[j];
-    return sqrt(sum) * (1 + (double)(d + 4) * 0x1p-52);
+    for (int l = 0; l < LANES; l++) sum += lane[l];
+    return sqrt(sum) * (1 + (double)(d + 8) * 0x1p-52);
 }
 
-/* ||w64 - w32||, rounded up. */
-static double drift_of(const double *w, const float *rounded, int64_t d)
+/* ||w64 - w32||, rounded up; and ||w64||, if it is asked for. */
+static double drift_of(const double *w, const float *rounded, int64_t d, double *norm)
 {
-    double sum = 0;
+    double off[LANES] = {0}, size[LANES] = {0};
+    int64_t j = 0;
 
-    for (int64_t j = 0; j < d; j++) {
+    for (; j + LANES <= d; j += LANES)
+        for (int l = 0; l < LANES; l++) {
+            double e = w[j + l] - (double)rounded[j + l];
+            off[l] += e * e;
+            size[l] += w[j + l] * w[j + l];
+        }
+    for (int l = 0; j < d; j++, l++) {
         double e = w[j] - (double)rounded[j];
-        sum += e * e;
+        off[l] += e * e;
+        size[l] += w[j] * w[j];
     }
-    return sqrt(sum) * (1 + (double)(d + 4) * 0x1p-52);
+    if (norm) *norm = root(size, d);
+    return root(off, d);
 }
 
 void ws_net64_settle(ws_net *net, int64_t row)
 {
     ws_net64 *f = net->f64;
     int64_t d = net->spec.d, c = net->spec.c;
+    double norm, drift = drift_of(f->w + row * d, net->w + row * d, d, &norm);
 
     narrow(net->b + row, f->b + row, 1);
     narrow(net->a + row * c, f->a + row * c, c);
-    bound(&f->size, norm_of(f->w + row * d, d));
+    bound(&f->size, norm);
     bound(&f->bias, fabs(f->b[row]));
     f->loose = slack * f->size;
-    if (f->stale[row] || drift_of(f->w + row * d, net->w + row * d, d) <= f->loose) return;
+    if (f->stale[row] || drift <= f->loose) return;
     f->stale[row] = 1;
     f->stale_n++;
 }
@@ -141,9 +153,9 @@ ws_err ws_net64_refresh(ws_net *net, ws_moves *moves)
         f->stale[r] = 0;
         f->row[k] = r;
         /* Rounding moves it by no more than it was off, and what rounding is off then. */
-        f->norm[k] = drift_of(w, rounded, d);
+        f->norm[k] = drift_of(w, rounded, d, NULL);
         narrow(rounded, w, d);
-        f->norm[k++] += drift_of(w, rounded, d);
+        f->norm[k++] += drift_of(w, rounded, d, NULL);
     }
     f->stale_n = 0;
     *moves = (ws_moves){.k = k, .row = f->row, .norm = f->norm};

@@ -40,10 +40,9 @@ static void add_step(double *theta, const double *delta, int64_t n)
 static void combine(const ws_optim *o, const ws_hits *h, int64_t i, const ws_samples *x,
                     const int64_t *ids, double *to)
 {
-    int64_t first = h->first[i], n = h->first[i + 1] - first;
+    int64_t first = h->first[i];
 
-    for (int64_t j = 0; j < o->net->spec.d; j++) to[j] = 0;
-    for (int64_t p = 0; p < n; p++) ws_axpy64_sample(to, o->coef64[p], x, ids[h->pos[first + p]]);
+    ws_combine64(to, o->coef64, x, ids, h->pos + first, h->first[i + 1] - first);
 }
 
 /* The step of the float32 row with rounded coefficients; returns the square of its length. */

@@ -75,11 +75,32 @@ static void every_path_length_and_alignment_gives_the_defined_bits(void **state)
     assert_true(ws_simd_select(was));
 }
 
+/* As many as share a row, and those left over. */
+static void many_at_once_give_the_bits_of_one(void **state)
+{
+    const char *was = ws_simd_name();
+    int64_t ids[] = {3, 0, 4, 4, 2, 1, 3};
+
+    (void)state;
+    for (int k = 0; k < 3; k++) {
+        if (!ws_simd_select(paths[k])) continue;
+        for (int64_t d = 1; d <= D; d++)
+            for (int64_t n = 0; n <= 7; n++) {
+                ws_samples s = {.n = N, .d = d, .x = x};
+                double z[7];
+                ws_dot64_many(w, &s, ids, n, z);
+                for (int i = 0; i < n; i++) assert_true(same(z[i], define(w, x + ids[i] * d, d)));
+            }
+    }
+    assert_true(ws_simd_select(was));
+}
+
 static void sparse_samples_give_the_bits_of_dense_ones(void **state)
 {
     ws_samples dense = {.n = N, .d = D, .x = x};
     ws_samples sparse = {.n = N, .d = D, .ptr = ptr, .col = col, .val = val};
     int64_t ids[] = {3, 0, 4, 4};
+    int32_t pos[] = {0, 1, 2};
     double a[4], b[4], u[D], v[D];
 
     (void)state;
@@ -87,29 +108,32 @@ static void sparse_samples_give_the_bits_of_dense_ones(void **state)
     ws_dot64_many(w, &sparse, ids, 4, b);
     assert_memory_equal(a, b, sizeof a);
     for (int k = 0; k < 4; k++) assert_true(same(a[k], define(w, x + ids[k] * D, D)));
-    memcpy(u, w, sizeof u);
-    memcpy(v, w, sizeof v);
-    for (int k = 0; k < 4; k++) {
-        ws_axpy64_sample(u, w[k], &dense, ids[k]);
-        ws_axpy64_sample(v, w[k], &sparse, ids[k]);
-    }
+    ws_combine64(u, w, &dense, ids, pos, 3);
+    ws_combine64(v, w, &sparse, ids, pos, 3);
     assert_memory_equal(u, v, sizeof u);
 }
 
 static void steps_round_each_product(void **state)
 {
     const char *was = ws_simd_name();
-    ws_samples s = {.n = N, .d = D, .x = x};
+    int64_t ids[] = {3, 0, 4, 1};
+    int32_t pos[] = {1, 2, 0, 3};
 
     (void)state;
     for (int k = 0; k < 3; k++) {
-        double acc[D];
         if (!ws_simd_select(paths[k])) continue;
-        memcpy(acc, w, sizeof acc);
-        ws_axpy64_sample(acc, w[7], &s, 2);
-        for (int j = 0; j < D; j++) {
-            volatile double product = w[7] * (double)x[2 * D + j];
-            assert_true(same(acc[j], w[j] + product));
+        for (int64_t d = 1; d <= D; d++) {
+            ws_samples s = {.n = N, .d = d, .x = x};
+            double to[D];
+            ws_combine64(to, w + 7, &s, ids, pos, 4);
+            for (int64_t j = 0; j < d; j++) {
+                volatile double sum = 0;
+                for (int p = 0; p < 4; p++) {
+                    volatile double product = w[7 + p] * (double)x[ids[pos[p]] * d + j];
+                    sum += product;
+                }
+                assert_true(same(to[j], sum));
+            }
         }
     }
     assert_true(ws_simd_select(was));
@@ -136,6 +160,7 @@ static void the_error_is_within_its_bound(void **state)
 
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test_setup(every_path_length_and_alignment_gives_the_defined_bits, setup),
+    cmocka_unit_test(many_at_once_give_the_bits_of_one),
     cmocka_unit_test(sparse_samples_give_the_bits_of_dense_ones),
     cmocka_unit_test(steps_round_each_product),
     cmocka_unit_test(the_error_is_within_its_bound),

@@ -15,9 +15,11 @@
  *  Not collective. */
 void ws_dot64_many(const double *w, const ws_samples *s, const int64_t *ids, int64_t n, double *z);
 
-/** acc += c x_i for a dense or sparse sample, each product rounded before it is added.
- *  Not collective. */
-void ws_axpy64_sample(double *acc, double c, const ws_samples *s, int64_t i);
+/** to = sum_{p<n} coef[p] x_{ids[pos[p]]}, each product rounded and then added, in this order.
+ *  Not collective.
+ *  @param to  [d] of the samples */
+void ws_combine64(double *to, const double *coef, const ws_samples *s, const int64_t *ids,
+                  const int32_t *pos, int64_t n);
 
 /** A bound of |ws_dot64_many - <w, x>|, and of |ws_dot - <w, x>|, for ||w|| ||x|| = 1, with room for
  *  the addition of a bias that is no larger.  Not collective. */

@@ -13,6 +13,8 @@
 #include "wingspan/core/dot64.h"
 #include "wingspan/model/net64.h"
 
+enum { AHEAD = 3 }; /* rows */
+
 /* o->delta = what the rule makes of o->g for the parameters of one neuron. */
 static void apply_rule(ws_optim *o, int64_t row, int k, double rate)
 {
@@ -123,6 +125,7 @@ ws_err ws_optim_row64(ws_optim *o, const ws_hits *h, int64_t i, const ws_samples
     ws_err err = ws_grow(&o->coef64, &o->coef64_capacity, n, sizeof *o->coef64, "steps");
 
     if (err) return err;
+    if (i + AHEAD < h->rows) ws_net64_prefetch(net, h->row[i + AHEAD]);
     if (o->count) o->count[row]++;
     net->touched[row] = 1;
     ws_net64_row_coef(net, h, i, grad, o->coef64);

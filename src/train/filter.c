@@ -11,6 +11,8 @@
 #include "wingspan/core/alloc.h"
 #include "wingspan/model/net64.h"
 
+enum { AHEAD = 3 }; /* rows */
+
 double ws_fired_threshold(const ws_net *net)
 {
     return net->f64 ? ws_net64_threshold(net, net->spec.x_scale) : net->spec.threshold;
@@ -62,8 +64,10 @@ static ws_err filter(const ws_net *net, const ws_samples *x, const int64_t *ids,
         (err = ws_grow(&f->fresh, &f->fresh_capacity, samples, sizeof *f->fresh, "fired pairs")))
         return err;
     for (int64_t i = 0; i < h->rows; i++) {
-        int64_t end = keep_row(net, x, ids, f, h, i, n);
+        int64_t end;
 
+        if (i + AHEAD < h->rows) ws_net64_prefetch(net, h->row[i + AHEAD]);
+        end = keep_row(net, x, ids, f, h, i, n);
         if (end == n) continue;
         h->row[rows] = h->row[i];
         h->first[rows++] = n; /* rows <= i: what is still to be read lies behind */

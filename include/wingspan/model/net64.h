@@ -64,4 +64,13 @@ void ws_net64_row_coef(const ws_net *net, const ws_hits *hits, int64_t i, const 
 /** ||theta - theta(0)||^2 of a neuron over everything that is trained.  Not collective. */
 double ws_net64_moved2(const ws_net *net, int64_t row);
 
+/** Fetch a row that will be wanted soon: rows lie anywhere.  Not collective. */
+static inline void ws_net64_prefetch(const ws_net *net, int64_t row)
+{
+    enum { LINE = 8, MOST = 4096 }; /* doubles */
+    const double *w = net->f64->w + row * net->spec.d;
+
+    for (int64_t j = 0; j < net->spec.d && j < MOST; j += LINE) __builtin_prefetch(w + j, 0, 2);
+}
+
 #endif

@@ -12,14 +12,20 @@ ws_blocks ws_blocks_of(uint64_t seed, int64_t d, double scale)
     return b;
 }
 
-void ws_blocks_numbers(const ws_blocks *b, int64_t block, int64_t c, float *g)
+/* Chunk c of a block has the id block x chunks + c. */
+static void numbers(const ws_blocks *b, int64_t id, float *g)
 {
     ws_key key = {b->seed, WS_STREAM_BLOCK, 0};
 
-    ws_random_normal(&key, (uint64_t)(block * b->chunks + c), b->q, b->scale, g);
+    ws_random_normal(&key, (uint64_t)id, b->q, b->scale, g);
 }
 
-void ws_blocks_signs(const ws_blocks *b, int64_t c, float *sign)
+void ws_blocks_numbers(const ws_blocks *b, int64_t block, int64_t n, float *g)
+{
+    for (int64_t k = 0; k < n * b->chunks; k++) numbers(b, block * b->chunks + k, g + k * b->q);
+}
+
+static void signs(const ws_blocks *b, int64_t c, float *sign)
 {
     ws_key key = {b->seed, WS_STREAM_FLIP, 0};
     uint32_t w[4] = {0};
@@ -28,6 +34,11 @@ void ws_blocks_signs(const ws_blocks *b, int64_t c, float *sign)
         if (k % 128 == 0) ws_random_block(&key, (uint64_t)c, (uint32_t)(k / 128), w);
         sign[k] = w[k / 32 % 4] >> (k % 32) & 1 ? -1.0f : 1.0f;
     }
+}
+
+void ws_blocks_signs(const ws_blocks *b, float *sign)
+{
+    for (int64_t c = 0; c < b->chunks; c++) signs(b, c, sign + c * b->q);
 }
 
 /* Row i of a block, chunk c. */
@@ -49,8 +60,8 @@ void ws_blocks_rows(const ws_blocks *b, int64_t t, int64_t n, float *w, int64_t 
 
         next = (block + 1) * b->q < end ? (block + 1) * b->q : end;
         for (int64_t c = 0; c < b->chunks; c++) {
-            ws_blocks_numbers(b, block, c, g);
-            ws_blocks_signs(b, c, sign);
+            numbers(b, block * b->chunks + c, g);
+            signs(b, c, sign);
             for (int64_t r = at; r < next; r++)
                 piece(b, c, g, sign, r - block * b->q, w + (r - t) * stride);
         }

@@ -41,6 +41,28 @@ static ws_err list_all(ws_certified *c)
     return err;
 }
 
+static int always(const ws_certified *c)
+{
+    (void)c;
+    return 1;
+}
+
+/* Who makes the first lists: the first that applies. */
+static const struct {
+    const char *name;
+    int (*applies)(const ws_certified *c);
+    ws_err (*list)(ws_certified *c);
+} first_lists[] = {{"blocks", ws_certified_start_applies, ws_certified_start_list},
+                   {"products", always, list_all}};
+
+static ws_err list_first(ws_certified *c)
+{
+    size_t k = 0;
+
+    while (!first_lists[k].applies(c)) k++;
+    return first_lists[k].list(c);
+}
+
 static ws_err build(ws_index *ix)
 {
     ws_certified *c = (ws_certified *)ix;
@@ -55,7 +77,7 @@ static ws_err build(ws_index *ix)
     }
     if ((err = ws_propose_samples(c->proposer, &ix->samples, NULL, ix->samples.n))) return err;
     c->max_norm = ws_propose_max_norm(c->proposer);
-    if ((err = ws_sketch_build(&c->sketch, &ix->samples, c->max_norm)) || (err = list_all(c)))
+    if ((err = ws_sketch_build(&c->sketch, &ix->samples, c->max_norm)) || (err = list_first(c)))
         return err;
     if (c->sketch.s)
         ix->counts.bytes += ix->samples.n * (int64_t)((WS_SKETCH + 1) * sizeof *c->sketch.s);

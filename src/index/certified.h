@@ -53,7 +53,8 @@ typedef struct ws_row {
     int32_t length;  /* entries */
     int32_t segment; /* -1: none */
     uint16_t slot;
-    uint8_t queued; /* waits to be listed again */
+    uint8_t queued;    /* waits to be listed again */
+    uint8_t by_blocks; /* listed by the transform of its block */
 } ws_row;
 
 typedef struct ws_segment {
@@ -94,6 +95,7 @@ typedef struct ws_certified {
     ws_index base;
     const struct ws_certified_loops *loops; /* of the query or update that runs */
     double slack, max_norm; /* first slack; largest ||x|| of the registered samples */
+    double start_error;     /* of a z listed by blocks */
     ws_row *row;            /* [n] */
     float *t;               /* [n x WS_SKETCH] */
     ws_sketch sketch;
@@ -124,7 +126,20 @@ ws_err ws_certified_list(ws_certified *c, const int64_t *row, int64_t n);
 /** Drop stale entries where there are many; merge small segments.  Local: WS_ERR_NOMEM. */
 ws_err ws_certified_tidy(ws_certified *c);
 
+/** Room for a segment, and a place for one that is complete, which is then no longer the caller's.
+ *  Its rows know all but where they are.  Local: WS_ERR_NOMEM; free it then. */
+ws_err ws_segment_open(const ws_certified *c, ws_segment *s, int64_t rows, int64_t n);
+ws_err ws_segment_add(ws_certified *c, ws_segment *s);
 void ws_segment_free(ws_segment *s);
+
+/* ---- the first lists of a structured start (certified_start.c) ---- */
+
+/** Whether blocks are known, and products by them can be certified and pay. */
+int ws_certified_start_applies(const ws_certified *c);
+
+/** List every neuron: by blocks where that can be, else by ws_certified_list().
+ *  Local: WS_ERR_NOMEM. */
+ws_err ws_certified_start_list(ws_certified *c);
 
 /* ---- moves (certified_moves.c) ---- */
 

@@ -25,7 +25,7 @@ static int64_t segment_bytes(const ws_certified *c, const ws_segment *s)
     return s->n * (int64_t)sizeof *s->entry + s->rows * 8 + (c->base.samples.n + 1) * 4;
 }
 
-static ws_err segment_open(const ws_certified *c, ws_segment *s, int64_t rows, int64_t n)
+ws_err ws_segment_open(const ws_certified *c, ws_segment *s, int64_t rows, int64_t n)
 {
     ws_err err;
 
@@ -70,6 +70,17 @@ static void segment_put(ws_certified *c, int64_t place, const ws_segment *s)
     c->base.counts.leaf_writes += s->n;
 }
 
+ws_err ws_segment_add(ws_certified *c, ws_segment *s)
+{
+    int64_t place;
+    ws_err err = segment_place(c, &place);
+
+    if (err) return err;
+    segment_put(c, place, s);
+    *s = (ws_segment){0};
+    return WS_OK;
+}
+
 /* The old entries of a row no longer count. */
 static void drop(ws_certified *c, ws_row *r)
 {
@@ -97,7 +108,7 @@ static void restart(ws_certified *c, int64_t k)
     r->norm = ws_round_up(norm);
     r->moved2 = 0;
     r->path = r->drift = r->blur = r->debt = 0;
-    r->queued = 0;
+    r->queued = r->by_blocks = 0;
     memset(c->t + k * WS_SKETCH, 0, WS_SKETCH * sizeof *c->t);
     /* Where float32 may overflow nothing can be certified. */
     r->cut = norm * c->max_norm < 1e30 && fabs(cut) < 1e30 ? (float)cut : INFINITY;
@@ -162,7 +173,7 @@ static int64_t accept(ws_certified *c, ws_row *r, int64_t k, int64_t total)
 ws_err ws_certified_list(ws_certified *c, const int64_t *row, int64_t n)
 {
     const ws_shard *w = &c->base.shard;
-    int64_t total = 0, place;
+    int64_t total = 0;
     ws_segment s = {0};
     ws_err err;
 
@@ -175,11 +186,11 @@ ws_err ws_certified_list(ws_certified *c, const int64_t *row, int64_t n)
         return err;
     c->base.counts.inner_products += n * c->base.samples.n;
     for (int64_t k = 0; k < n; k++) total += accept(c, &c->row[row[k]], k, total);
-    if ((err = segment_place(c, &place)) || (err = segment_open(c, &s, n, total))) return err;
+    if ((err = ws_segment_open(c, &s, n, total))) return err;
     for (int64_t k = 0; k < n; k++) s.row[k] = (int32_t)row[k];
     transpose(c, &s);
-    segment_put(c, place, &s);
-    return WS_OK;
+    if ((err = ws_segment_add(c, &s))) ws_segment_free(&s);
+    return err;
 }
 
 /* ---- keeping segments few and fresh ---- */
@@ -219,7 +230,7 @@ static ws_err merge(ws_certified *c, const int64_t *list, int64_t n, int32_t *sl
     for (int64_t k = 0; k < n; k++) total += c->segment[list[k]].live;
     for (int64_t k = 0; k < n; k++) rows += c->segment[list[k]].valid;
     /* One more: a stale entry at the end is written before it is left out. */
-    if ((err = segment_open(c, &to, rows, total + 1))) return err;
+    if ((err = ws_segment_open(c, &to, rows, total + 1))) return err;
     to.n = to.live = total;
     for (int64_t k = 0; k < n; k++)
         renumber(&c->segment[list[k]], slot + k * WS_SEGMENT_ROWS, &to, &next);

@@ -16,8 +16,11 @@ static const float growth = 1.25f; /* of the slack, each time, at least */
 /* |z of an entry - <w listed, x>| for every registered sample. */
 static double z_error(const ws_certified *c, const ws_row *r)
 {
-    return ws_propose_margin(c->base.shard.d) * (double)r->norm * c->max_norm +
-           2 * (double)r->step + 1e-36;
+    double product = r->by_blocks
+                         ? c->start_error
+                         : ws_propose_margin(c->base.shard.d) * (double)r->norm * c->max_norm;
+
+    return product + 2 * (double)r->step + 1e-36;
 }
 
 /* |ws_dot - <w, x>|, and what adding the bias rounds. */

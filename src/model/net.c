@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "wingspan/core/alloc.h"
+#include "wingspan/core/blocks.h"
 #include "wingspan/model/net64.h"
 
 static void copy(float *to, const float *from, int64_t n)
@@ -79,6 +80,10 @@ ws_err ws_net_create(const ws_comm *comm, const ws_net_spec *spec, ws_net **out)
         return err;
     }
     set_scale(net);
+    net->start = (ws_start){.blocks = ws_blocks_of(spec->seed, spec->d, spec->init_scale),
+                            .first = net->first,
+                            .pairs = ws_init_is_coupled(spec->init),
+                            .moved = net->touched};
     ws_net_start_rows(spec, net->first, net->n, net->w);
     for (int64_t i = 0; i < net->n; i++)
         ws_net_start(spec, net->first + i, NULL, net->b + i, net->a + i * spec->c);
@@ -108,7 +113,11 @@ void ws_net_destroy(ws_net **net)
 
 ws_shard ws_net_shard(const ws_net *net)
 {
-    return (ws_shard){.n = net->n, .d = net->spec.d, .w = net->w, .b = net->b};
+    return (ws_shard){.n = net->n,
+                      .d = net->spec.d,
+                      .w = net->w,
+                      .b = net->b,
+                      .start = ws_init_is_structured(net->spec.init) ? &net->start : NULL};
 }
 
 double ws_net_bytes(const ws_net_spec *s, int64_t n)

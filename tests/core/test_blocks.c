@@ -33,10 +33,8 @@ static void a_row_is_an_xor_shift_with_signs(void **state)
         ws_blocks b = ws_blocks_of(7, lengths[k], 2.5);
         int64_t t = 3 * b.q + 77 % b.q;
 
-        for (int64_t c = 0; c < b.chunks; c++) {
-            ws_blocks_numbers(&b, 3, c, g + c * b.q);
-            ws_blocks_signs(&b, c, sign + c * b.q);
-        }
+        ws_blocks_numbers(&b, 3, 1, g);
+        ws_blocks_signs(&b, sign);
         ws_blocks_rows(&b, t, 1, w, b.d);
         for (int64_t j = 0; j < b.d; j++) {
             assert_true(fabsf(sign[j]) == 1);
@@ -84,18 +82,18 @@ static void the_products_of_a_block_are_one_transform(void **state)
 {
     enum { D = 50 }; /* q = 32 and a chunk that is cut */
     ws_blocks b = ws_blocks_of(3, D, 1);
-    float w[D], g[32], sign[32], x[64] = {0};
+    float w[D], g[64], sign[64], x[64] = {0};
     double sum[32] = {0};
 
     (void)state;
     for (int j = 0; j < D; j++) x[j] = (float)cos(j * j);
-    for (int64_t c = 0; c < b.chunks; c++) {
+    ws_blocks_numbers(&b, 9, 1, g);
+    ws_blocks_signs(&b, sign);
+    for (int c = 0; c < b.chunks; c++) {
         double gd[32], xd[32];
 
-        ws_blocks_numbers(&b, 9, c, g);
-        ws_blocks_signs(&b, c, sign);
-        for (int k = 0; k < 32; k++) gd[k] = (double)g[k] / 32;
-        for (int k = 0; k < 32; k++) xd[k] = (double)(sign[k] * x[32 * c + k]);
+        for (int k = 32 * c; k < 32 * c + 32; k++) gd[k % 32] = (double)g[k] / 32;
+        for (int k = 32 * c; k < 32 * c + 32; k++) xd[k % 32] = (double)(sign[k] * x[k]);
         for (int k = 0; k < 32; k++) sum[k] += hadamard(gd, 32, k) * hadamard(xd, 32, k);
     }
     for (int64_t i = 0; i < 32; i++) {

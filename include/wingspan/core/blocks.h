@@ -34,11 +34,12 @@ typedef struct ws_blocks {
 /** Blocks of rows of length d.  Not collective. */
 ws_blocks ws_blocks_of(uint64_t seed, int64_t d, double scale);
 
-/** Write the q numbers of chunk c of a block, normal with deviation scale.  Not collective. */
-void ws_blocks_numbers(const ws_blocks *b, int64_t block, int64_t c, float *g);
+/** Write the numbers of n blocks from `block` on, normal with deviation scale, g [n x chunks x q].
+ *  Not collective. */
+void ws_blocks_numbers(const ws_blocks *b, int64_t block, int64_t n, float *g);
 
-/** Write the q signs of chunk c, 1 or -1.  Not collective. */
-void ws_blocks_signs(const ws_blocks *b, int64_t c, float *sign);
+/** Write all signs, 1 or -1, sign [chunks x q].  Not collective. */
+void ws_blocks_signs(const ws_blocks *b, float *sign);
 
 /** Write the rows t .. t + n - 1, row t + k from w + k * stride on.  Not collective; the bits of a
  *  row do not depend on which others are asked for.

@@ -25,17 +25,27 @@
 
 #include <stdint.h>
 
+#include "wingspan/core/blocks.h"
 #include "wingspan/core/err.h"
 #include "wingspan/core/samples.h"
 
 typedef struct ws_index ws_index;
 
+/* How rows in blocks were handed out at the start: what an index may use while they are so. */
+typedef struct ws_start {
+    ws_blocks blocks;
+    int64_t first;        /* global id of the first neuron here */
+    int pairs;            /* 0: neuron r has row r; 1: neurons 2t and 2t + 1 have row t */
+    const uint8_t *moved; /* [neurons here] not 0: the neuron is no longer as it was */
+} ws_start;
+
 /* The neurons of this rank: a view, borrowed for the index's life.  The owner changes w and b
  * in place and then tells the index by ws_index_update(). */
 typedef struct ws_shard {
-    int64_t n, d;   /* neurons here, row length */
-    const float *w; /* [n x d] row-major */
-    const float *b; /* [n] */
+    int64_t n, d;          /* neurons here, row length */
+    const float *w;        /* [n x d] row-major */
+    const float *b;        /* [n] */
+    const ws_start *start; /* NULL: rows came in no blocks, or are not known to be as they were */
 } ws_shard;
 
 typedef enum ws_query_kind { WS_QUERY_SAMPLE, WS_QUERY_NEAR, WS_QUERY_ANY } ws_query_kind;
@@ -127,7 +137,8 @@ ws_err ws_index_create(const ws_comm *comm, const char *kind, const ws_index_opt
  *          on every rank and may be built again
  *
  *  Cost: scan none; quantized one pass over the rows; dtree, wtree and certified one product,
- *        n x registered x d, of floats or, where bytes are faster, certified's of bytes;
+ *        n x registered x d, of floats or, where bytes are faster, certified's of bytes; certified
+ *        with shard->start, for rows that are as they were, n x registered x log d;
  *        halfspace n (d + log n); lsh n x tables x bits x d.
  */
 ws_err ws_index_build(ws_index *ix, const ws_shard *shard, const ws_samples *registered,

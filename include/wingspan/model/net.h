@@ -52,6 +52,7 @@ typedef struct ws_net {
     float *w0, *b0, *a0;  /* start values if keep_start, else NULL: float32 in either precision */
     struct ws_net64 *f64; /* the weights that count, in float64; NULL: w, b and a are */
     uint8_t *touched;     /* [n] 1 if the neuron has moved since the start */
+    ws_start start;       /* of a structured start, for the index */
     int exponent;         /* scale of the exact sums: 2^exponent */
     double limit;         /* a contribution beyond it ends the run as diverged */
 } ws_net;

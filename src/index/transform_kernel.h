@@ -1,0 +1,112 @@
+/* transform_kernel.h - the loops of transform_simd.c for one vector unit, with TARGET, NAME(f), LANES,
+ * and EMIT(r, row, lane, j, n), which keeps what is above the cut of 16 rows from `row` on.
+ *
+ * Lanes are samples, so a butterfly is a sum and a difference of vectors, and the result cannot
+ * depend on how many lanes there are. Rows of a unit are numbered o + s k in the first pass, which
+ * does the strides s .. 8 s on 16 of them in registers; the second does the strides below s. */
+
+typedef float NAME(vector) __attribute__((vector_size(4 * LANES), may_alias, aligned(4 * LANES)));
+#define V NAME(vector)
+#define ALWAYS static inline __attribute__((always_inline))
+
+/* Strides h < to. */
+TARGET ALWAYS void NAME(butterflies)(V *r, const int to)
+{
+#pragma GCC unroll 4
+    for (int h = 1; h < to; h *= 2) {
+#pragma GCC unroll 16
+        for (int k = 0; k < 16; k++) {
+            if (k & h) continue;
+            V d = r[k] - r[k + h];
+            r[k] += r[k + h];
+            r[k + h] = d;
+        }
+    }
+}
+
+/* Sixteen rows, s lines apart and one to spare, of the sum over chunks of G o u. */
+TARGET ALWAYS void NAME(fold)(const ws_transform_job *j, const float *u, const float *g,
+                              const int s, V *r)
+{
+#pragma GCC unroll 16
+    for (int k = 0; k < 16; k++) r[k] = *(const V *)(u + (s + 1) * k * 16) * g[s * k];
+    for (int64_t c = 1; c < j->chunks; c++) {
+        u += (16 * s + 16) * 16;
+        g += 16 * s;
+#pragma GCC unroll 16
+        for (int k = 0; k < 16; k++) r[k] += *(const V *)(u + (s + 1) * k * 16) * g[s * k];
+    }
+}
+
+/* One unit of 16 s rows, the first of which is row `row` of the panel. */
+TARGET ALWAYS int64_t NAME(unit)(const ws_transform_job *j, const float *u, const float *g,
+                                 const int s, const int q, int row, int lane, int64_t n)
+{
+    V *t = (V *)j->work;
+    V r[16], a[16];
+
+    for (int o = 0; o < s; o++) {
+        NAME(fold)(j, u + o * 16, g + o, s, r);
+        NAME(butterflies)(r, s == 1 ? q : 16);
+        if (s == 1) return EMIT(r, row, lane, j, n);
+#pragma GCC unroll 16
+        for (int k = 0; k < 16; k++) t[o + (s + 1) * k] = r[k];
+    }
+    for (int k = 0; k < 16; k += s < 16 ? 16 / s : 1, row += s < 16 ? 16 : s) {
+        V *l = t + (s + 1) * k;
+
+#pragma GCC unroll 16
+        for (int i = 0; i < 16; i++) r[i] = s < 16 ? l[i / s * (s + 1) + i % s] : l[i];
+        if (s == 32) {
+#pragma GCC unroll 16
+            for (int i = 0; i < 16; i++) {
+                a[i] = r[i] - l[16 + i];
+                r[i] += l[16 + i];
+            }
+            NAME(butterflies)(r, 16);
+            n = EMIT(r, row, lane, j, n);
+            NAME(butterflies)(a, 16);
+            n = EMIT(a, row + 16, lane, j, n);
+        } else {
+            NAME(butterflies)(r, s);
+            n = EMIT(r, row, lane, j, n);
+        }
+    }
+    return n;
+}
+
+TARGET ALWAYS int64_t NAME(units)(const ws_transform_job *j, const int s, const int q)
+{
+    int64_t n = 0;
+
+    for (int64_t k = 0; k < j->units; k++)
+        for (int lane = 0; lane < 16; lane += LANES)
+            n = NAME(unit)(j, j->u + lane, j->g + k * j->chunks * 16 * s, s, q, (int)k * 16 * s,
+                           lane, n);
+    return n;
+}
+
+#define CASE(q)                                                                                    \
+    case q:                                                                                        \
+        return NAME(units)(j, (q) < 16 ? 1 : (q) / 16, q);
+
+TARGET static int64_t NAME(list)(const ws_transform_job *j)
+{
+    switch (j->q) {
+        CASE(1)
+        CASE(2)
+        CASE(4)
+        CASE(8)
+        CASE(16)
+        CASE(32)
+        CASE(64)
+        CASE(128)
+        CASE(256)
+    default:
+        return NAME(units)(j, 32, 512);
+    }
+}
+
+#undef CASE
+#undef ALWAYS
+#undef V

@@ -61,7 +61,7 @@ ws_err ws_bench_case_make(const ws_comm *comm, const ws_bench_options *o, int64_
     if ((err = ws_agree(comm, alloc_all(c)))) return err;
     fill(c);
     c->samples = (ws_samples){.n = o->samples, .d = o->dim, .x = c->x};
-    c->shard = (ws_shard){.n = c->n, .d = o->dim, .w = c->w, .b = c->b};
+    c->shard = (ws_shard){c->n, o->dim, c->w, c->b};
     return WS_OK;
 }
 

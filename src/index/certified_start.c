@@ -66,7 +66,7 @@ static int is_fresh(const ws_certified *c, int64_t k)
 {
     const ws_shard *w = &c->base.shard;
 
-    return k >= 0 && k < w->n && !w->start->moved[k] && w->b[k] == 0;
+    return k >= 0 && k < w->n && !c->base.start->moved[k] && w->b[k] == 0;
 }
 
 /* The sum over k < n of the squares at i XOR k: sum[h][j] is that of piece j of length 2^h, and each
@@ -105,7 +105,7 @@ static double squares(listing *l, const float *g)
 /* Slots for the neurons of panel p that are as they were, if they are enough; returns how many. */
 static int32_t panel_slots(const ws_certified *c, part *v, int64_t p, int64_t rows, int32_t next)
 {
-    const ws_start *s = c->base.shard.start;
+    const ws_start *s = c->base.start;
     int64_t each = 1 + s->pairs, from = p * WS_PANEL * each;
     int64_t first = neuron_of(s, v->block * s->blocks.q) + from, n = rows * each, fresh = 0;
 
@@ -324,7 +324,7 @@ static void free_all(listing *l)
 
 int ws_certified_start_applies(const ws_certified *c)
 {
-    const ws_start *s = c->base.shard.start;
+    const ws_start *s = c->base.start;
     double spread, share;
 
     if (!s || !ws_transform_usual(s->blocks.scale, c->max_norm)) return 0;
@@ -335,7 +335,7 @@ int ws_certified_start_applies(const ws_certified *c)
 
 ws_err ws_certified_start_list(ws_certified *c)
 {
-    const ws_start *s = c->base.shard.start;
+    const ws_start *s = c->base.start;
     double top = deviations * s->blocks.scale * c->max_norm;
     listing l = {.c = c, .start = s, .cut = (float)(c->base.threshold - c->slack)};
     ws_err err = ws_transform_make(&l.t, &s->blocks);

@@ -100,6 +100,11 @@ ws_err ws_index_build(ws_index *ix, const ws_shard *shard, const ws_samples *reg
     return err;
 }
 
+void ws_index_start(ws_index *ix, const ws_start *start)
+{
+    ix->start = start;
+}
+
 /* ---- query ---- */
 
 /* ids must name registered samples, and each once if `once`. */

@@ -27,6 +27,7 @@ struct ws_index {
     const ws_comm *comm;
     ws_index_options opt;
     ws_shard shard;               /* [n x d] here; d = 0: not built */
+    const ws_start *start;        /* how its rows came about; NULL: not known; for build alone */
     ws_samples samples;           /* registered */
     double threshold;             /* the usual one, given at build */
     ws_index_counts counts;       /* bytes: the kind's own arrays; the front adds what follows */

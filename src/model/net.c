@@ -113,11 +113,12 @@ void ws_net_destroy(ws_net **net)
 
 ws_shard ws_net_shard(const ws_net *net)
 {
-    return (ws_shard){.n = net->n,
-                      .d = net->spec.d,
-                      .w = net->w,
-                      .b = net->b,
-                      .start = ws_init_is_structured(net->spec.init) ? &net->start : NULL};
+    return (ws_shard){.n = net->n, .d = net->spec.d, .w = net->w, .b = net->b};
+}
+
+const ws_start *ws_net_blocks(const ws_net *net)
+{
+    return ws_init_is_structured(net->spec.init) ? &net->start : NULL;
 }
 
 double ws_net_bytes(const ws_net_spec *s, int64_t n)

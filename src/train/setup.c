@@ -225,6 +225,7 @@ ws_err ws_run_index(ws_run *r)
     ws_err err;
 
     if ((err = ws_index_create(r->comm, r->index_kind, &o, &r->ix))) return err;
+    ws_index_start(r->ix, ws_net_blocks(r->net));
     return ws_index_build(r->ix, &shard, &r->ds->all, ws_fired_threshold(r->net));
 }
 

@@ -90,7 +90,7 @@ static problem problem_make(int64_t n, int64_t d, int64_t s)
     for (int64_t k = 0; k < p.n * d; k++) p.w[k] = (float)bell(&p);
     for (int64_t k = 0; k < p.n; k++) p.b[k] = (float)(0.3 * bell(&p));
     p.dense = (ws_samples){.n = s, .d = d, .x = p.x};
-    p.shard = (ws_shard){.n = p.n, .d = d, .w = p.w, .b = p.b};
+    p.shard = (ws_shard){p.n, d, p.w, p.b};
     p.threshold = 0.7;
     sparsify(&p);
     return p;

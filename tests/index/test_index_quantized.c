@@ -43,7 +43,7 @@ static world_of make(int64_t n, int64_t d, int64_t s)
     for (int64_t r = 0; r < n; r++) ws_random_normal(&key, (uint64_t)r, d, 1, o.w + r * d);
     for (int64_t i = 0; i < s; i++)
         ws_random_normal(&key, (uint64_t)(n + i), d, 1 / sqrt((double)d), o.v + i * d);
-    o.shard = (ws_shard){.n = n, .d = d, .w = o.w, .b = o.b};
+    o.shard = (ws_shard){n, d, o.w, o.b};
     o.x = (ws_samples){.n = s, .d = d, .x = o.v};
     return o;
 }

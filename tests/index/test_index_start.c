@@ -12,6 +12,7 @@
 #include "wingspan/core/layout.h"
 #include "wingspan/core/random.h"
 #include "wingspan/index/index.h"
+#include "wingspan/index/unwritten.h"
 
 static const char *const paths[] = {"portable", "avx2", "avx512"};
 
@@ -120,7 +121,7 @@ static void problem_make(problem *p, int64_t m, int64_t d, int64_t samples, int 
     for (int64_t k = 0; k < n; k++)
         ws_blocks_rows(&p->start.blocks, (first + k) >> pairs, 1, p->w + k * d, d);
     p->x = (ws_samples){.n = samples, .d = d, .x = make_samples(samples, d)};
-    p->shard = (ws_shard){.n = n, .d = d, .w = p->w, .b = p->b, .start = &p->start};
+    p->shard = (ws_shard){.n = n, .d = d, .w = p->w, .b = p->b};
 }
 
 static void problem_free(problem *p)
@@ -184,6 +185,7 @@ static void check_index(int64_t m, int64_t d, int64_t samples, int pairs, int64_
     problem_make(&p, m, d, samples, pairs);
     if (every) move_some(&p, every);
     assert_int_equal(ws_index_create(&world, "certified", &o, &ix), WS_OK);
+    ws_index_start(ix, &p.start);
     assert_int_equal(ws_index_build(ix, &p.shard, &p.x, p.threshold), WS_OK);
     c = ws_index_count(ix);
     if (!every) assert_true(c.inner_products < p.shard.n * samples || p.shard.n == 0 || d < 16);
@@ -227,6 +229,7 @@ static void the_lists_do_not_depend_on_the_vector_unit(void **state)
 
         if (!ws_simd_select(paths[k])) continue;
         assert_int_equal(ws_index_create(&world, "certified", NULL, &ix), WS_OK);
+        ws_index_start(ix, &p.start);
         assert_int_equal(ws_index_build(ix, &p.shard, &p.x, p.threshold), WS_OK);
         if (want < 0) want = ws_index_count(ix).leaf_writes;
         assert_int_equal(ws_index_count(ix).leaf_writes, want);
@@ -252,6 +255,7 @@ static void a_start_that_cannot_be_certified_is_listed_by_products(void **state)
         for (int64_t i = 0; i < p.shard.n; i++)
             ws_blocks_rows(&p.start.blocks, p.start.first + i, 1, p.w + i * 30, 30);
         assert_int_equal(ws_index_create(&world, "certified", NULL, &ix), WS_OK);
+        ws_index_start(ix, &p.start);
         assert_int_equal(ws_index_build(ix, &p.shard, &p.x, p.threshold), WS_OK);
         assert_int_equal(ws_index_count(ix).inner_products, p.shard.n * p.x.n);
         check_answers(&p, ix);
@@ -303,6 +307,7 @@ static void long_lists_and_large_products_stay_exact(void **state)
         x[60 * D + j] = 0.5f * row[j] / 40 - 0.8f * x[61 * D + j];
     }
     assert_int_equal(ws_index_create(&world, "certified", NULL, &ix), WS_OK);
+    ws_index_start(ix, &p.start);
     assert_int_equal(ws_index_build(ix, &p.shard, &p.x, p.threshold), WS_OK);
     check_answers(&p, ix);
     if (p.start.first == 0 && p.shard.n > 5) move_along(&p, ix, -15);
@@ -323,6 +328,7 @@ static void memory_that_fails_anywhere_is_an_error_and_no_more(void **state)
         ws_index *ix;
 
         assert_int_equal(ws_index_create(&world, "certified", NULL, &ix), WS_OK);
+        ws_index_start(ix, &p.start);
         ws_alloc_fail_at(++k);
         err = ws_index_build(ix, &p.shard, &p.x, p.threshold);
         ws_alloc_fail_at(0);
@@ -334,6 +340,74 @@ static void memory_that_fails_anywhere_is_an_error_and_no_more(void **state)
     problem_free(&p);
 }
 
+/* ---- rows that are never written ---- */
+
+/* Blocks first .. first + n - 1 against the products of their rows. */
+static void check_unwritten(int64_t d, int64_t samples, int64_t first, int64_t n, double threshold)
+{
+    ws_blocks b = ws_blocks_of(4, d, 0.75);
+    float *x = make_samples(samples, d), *w = malloc(sizeof *w * (size_t)d);
+    ws_samples dense = {.n = samples, .d = d, .x = x};
+    ws_hits h = {0}, near = {0};
+    int64_t i = 0, j = 0, pairs = 0;
+    ws_unwritten *u;
+
+    assert_int_equal(ws_unwritten_create(&b, &dense, &u), WS_OK);
+    assert_int_equal(ws_unwritten_list(u, first, n, threshold, &h), WS_OK);
+    assert_int_equal(ws_unwritten_propose(u, first, n, threshold, &near), WS_OK);
+    assert_true(near.n >= h.n && near.n < h.n + h.n / 10 + 10);
+    for (int64_t t = first * b.q; t < (first + n) * b.q; t++) {
+        int64_t p = i < h.rows && h.row[i] == t ? h.first[i] : h.n, end = h.first[i + (p < h.n)];
+
+        ws_blocks_rows(&b, t, 1, w, d);
+        for (int64_t k = 0; k < samples; k++) {
+            double z = ws_dot(w, x + k * d, d);
+
+            if (!(z > threshold)) continue;
+            assert_true(p < end && h.pos[p] == k && h.z[p] == z);
+            while (near.row[j] < t) j++;
+            for (int64_t e = near.first[j]; near.pos[e] <= k && e < near.first[j + 1]; e++)
+                if (near.pos[e] == k)
+                    assert_true(fabs(near.z[e] - z) <=
+                                ws_unwritten_error(u, sqrt(5.0 * (double)d)));
+            p++;
+            pairs++;
+        }
+        i += i < h.rows && h.row[i] == t;
+    }
+    assert_int_equal(pairs, h.n);
+    assert_true(pairs > 0);
+    ws_hits_free(&h);
+    ws_hits_free(&near);
+    ws_unwritten_destroy(&u);
+    free(x);
+    free(w);
+}
+
+static void rows_that_are_never_written_fire_as_if_they_were(void **state)
+{
+    (void)state;
+    check_unwritten(32, 16, 0, 300, 1.4);
+    check_unwritten(32, 5, (int64_t)1 << 30, 1024, 1.4);
+    check_unwritten(3, 40, 77, 500, 1);
+    check_unwritten(784, 50, 2, 3, 1.2);
+    check_unwritten(30, 33, 12345, 5, -0.5); /* lanes that are no samples would pass */
+}
+
+static void samples_beyond_float32_are_refused(void **state)
+{
+    ws_blocks b = ws_blocks_of(4, 4, 1);
+    float x[4] = {1e20f, 0, 0, 0};
+    ws_samples s = {.n = 1, .d = 4, .x = x};
+    ws_unwritten *u;
+
+    (void)state;
+    assert_int_equal(ws_unwritten_create(&b, &s, &u), WS_ERR_USAGE);
+    x[0] = NAN;
+    assert_int_equal(ws_unwritten_create(&b, &s, &u), WS_ERR_USAGE);
+    assert_null(u);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(products_lie_within_the_margin_with_the_same_bits_on_every_path),
     cmocka_unit_test(lists_by_blocks_answer_as_scan_does),
@@ -341,6 +415,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(the_lists_do_not_depend_on_the_vector_unit),
     cmocka_unit_test(a_start_that_cannot_be_certified_is_listed_by_products),
     cmocka_unit_test(long_lists_and_large_products_stay_exact),
+    cmocka_unit_test(rows_that_are_never_written_fire_as_if_they_were),
+    cmocka_unit_test(samples_beyond_float32_are_refused),
     cmocka_unit_test(memory_that_fails_anywhere_is_an_error_and_no_more),
 };
 

@@ -31,21 +31,12 @@
 
 typedef struct ws_index ws_index;
 
-/* How rows in blocks were handed out at the start: what an index may use while they are so. */
-typedef struct ws_start {
-    ws_blocks blocks;
-    int64_t first;        /* global id of the first neuron here */
-    int pairs;            /* 0: neuron r has row r; 1: neurons 2t and 2t + 1 have row t */
-    const uint8_t *moved; /* [neurons here] not 0: the neuron is no longer as it was */
-} ws_start;
-
 /* The neurons of this rank: a view, borrowed for the index's life.  The owner changes w and b
  * in place and then tells the index by ws_index_update(). */
 typedef struct ws_shard {
-    int64_t n, d;          /* neurons here, row length */
-    const float *w;        /* [n x d] row-major */
-    const float *b;        /* [n] */
-    const ws_start *start; /* NULL: rows came in no blocks, or are not known to be as they were */
+    int64_t n, d;   /* neurons here, row length */
+    const float *w; /* [n x d] row-major */
+    const float *b; /* [n] */
 } ws_shard;
 
 typedef enum ws_query_kind { WS_QUERY_SAMPLE, WS_QUERY_NEAR, WS_QUERY_ANY } ws_query_kind;
@@ -138,11 +129,26 @@ ws_err ws_index_create(const ws_comm *comm, const char *kind, const ws_index_opt
  *
  *  Cost: scan none; quantized one pass over the rows; dtree, wtree and certified one product,
  *        n x registered x d, of floats or, where bytes are faster, certified's of bytes; certified
- *        with shard->start, for rows that are as they were, n x registered x log d;
+ *        told of blocks by ws_index_start(), for rows as they were, n x registered x log d;
  *        halfspace n (d + log n); lsh n x tables x bits x d.
  */
 ws_err ws_index_build(ws_index *ix, const ws_shard *shard, const ws_samples *registered,
                       double threshold);
+
+/* How rows in blocks were handed out at the start: what an index may use while they are so. */
+typedef struct ws_start {
+    ws_blocks blocks;
+    int64_t first;        /* global id of the first neuron here */
+    int pairs;            /* 0: neuron r has row r; 1: neurons 2t and 2t + 1 have row t */
+    const uint8_t *moved; /* [neurons here] not 0: the neuron is no longer as it was */
+} ws_start;
+
+/** Tell the index how the rows of the next shard came about, for what it can gain by it.
+ *
+ *  Not collective.  No answer depends on it.  Kinds other than certified ignore it.
+ *  @param start  borrowed until the build is done; NULL: in no blocks
+ */
+void ws_index_start(ws_index *ix, const ws_start *start);
 
 /** Report the neurons of this rank that fire on each sample of a batch.
  *

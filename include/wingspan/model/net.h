@@ -90,6 +90,9 @@ void ws_net_start_rows(const ws_net_spec *spec, int64_t id, int64_t n, float *w)
 /** The shard as the index wants it. */
 ws_shard ws_net_shard(const ws_net *net);
 
+/** How the rows of the shard came about, for ws_index_start(); NULL: in no blocks.  Not collective. */
+const ws_start *ws_net_blocks(const ws_net *net);
+
 /** Bytes a rank holding n neurons needs (weights and start values).  Not collective. */
 double ws_net_bytes(const ws_net_spec *spec, int64_t n);
 

@@ -38,6 +38,10 @@ static ws_err read_checkpoint(ws_predictor *p, ws_ckpt *c)
     if (!(p->loss = ws_loss_find(loss)))
         return ws_fail(WS_ERR_DATA, "%s names a loss this program does not know: %s",
                        ws_ckpt_file(c), loss);
+    if (p->loss->outputs(p->prep.classes, p->columns) != p->net->spec.c)
+        return ws_fail(WS_ERR_DATA,
+                       "%s has %d outputs, which do not fit its classes: it is damaged or not ours",
+                       ws_ckpt_file(c), (int)p->net->spec.c);
     return WS_OK;
 }
 

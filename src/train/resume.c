@@ -119,15 +119,18 @@ static ws_err get_vector(ws_ckpt *c, const ws_comm *comm, const char *path, ws_t
     return err;
 }
 
-/* Sizes that fit each other, and every vector that the preparation needs. */
-static ws_err check_preparation(const ws_ckpt *c, const ws_preparation *p, int64_t columns)
+/* Sizes that fit each other and what y is, and every vector that the preparation needs. */
+static ws_err check_preparation(const ws_ckpt *c, const ws_preparation *p, const char *y,
+                                int64_t columns)
 {
     int kind = (int)p->kind, centred = kind >= WS_PREPARE_CENTER_UNIT;
     int ok = kind >= 0 && columns >= 0 && columns <= 1000000 && p->d >= 1 &&
              p->d <= (int64_t)1 << 40 && p->classes >= 0 && p->classes <= 1000000 &&
-             !(p->classes && p->c) && !p->mean == !centred &&
-             !p->inverse == (kind != WS_PREPARE_STANDARD_UNIT) && !p->label == !p->classes &&
-             !p->y_mean == !p->c && !p->y_scale == !p->c;
+             (strcmp(y, "classes") == 0
+                  ? p->classes > 0 && columns == 0
+                  : p->classes == 0 && columns > 0 && (p->c > 0 || strcmp(y, "labels") == 0)) &&
+             !p->mean == !centred && !p->inverse == (kind != WS_PREPARE_STANDARD_UNIT) &&
+             !p->label == !p->classes && !p->y_mean == !p->c && !p->y_scale == !p->c;
 
     if (ok) return WS_OK;
     return ws_fail(WS_ERR_DATA,
@@ -160,7 +163,7 @@ ws_err ws_resume_preparation(ws_ckpt *c, const ws_comm *comm, ws_preparation *p)
         (err = get_vector(c, comm, "/data/y_scale", WS_FLOAT64, p->c, &p->y_scale)))
         return err;
     if ((err = get_vector(c, comm, "/data/label", WS_INT64, p->classes, &p->label))) return err;
-    return check_preparation(c, p, columns);
+    return check_preparation(c, p, kind, columns);
 }
 
 ws_err ws_resume_data_matches(ws_ckpt *c, const ws_dataset *ds)

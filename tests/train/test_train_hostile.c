@@ -178,6 +178,26 @@ static void no_labels(hid_t f)
     gone(f, "/data/label");
 }
 
+static void word(hid_t f, const char *group, const char *name, const char *v)
+{
+    hid_t type = H5Tcopy(H5T_C_S1);
+
+    H5Tset_size(type, strlen(v) + 1);
+    number(f, group, name, type, v);
+    H5Tclose(type);
+}
+
+/* Found by the fuzzer: a score of targets that the data set does not have. */
+static void classes_called_targets(hid_t f)
+{
+    word(f, "/data", "kind", "targets");
+}
+
+static void y_of_no_kind(hid_t f)
+{
+    word(f, "/data", "kind", "none");
+}
+
 static void a_huge_mean(hid_t f)
 {
     integer(f, "/data", "d", (int64_t)1 << 31);
@@ -239,6 +259,8 @@ static const struct {
     {a_number_as_text, "/options/seed", 0},
     {text_without_end, "/options/optimizer", 0},
     {no_labels, "does not fit together", 0},
+    {classes_called_targets, "does not fit together", 0},
+    {y_of_no_kind, "does not fit together", 0},
     {a_huge_mean, "/data/mean", 0},
     {a_long_history, "/progress/loss_history", 0},
     {moved_rows_in_disorder, "does not ascend", 1},

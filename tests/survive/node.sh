@@ -13,8 +13,9 @@ cat >agent <<'END'
 # agent HOST COMMAND...: as ssh would, but here
 host=$1
 shift
-[ "$host" = nodeb ] && [ -n "${NETWORK:-}" ] && set -- ip netns exec "$NETWORK" "$@"
-exec unshare -u bash -c 'hostname "$0"; eval "exec $*"' "$host" "$@"
+into=()
+[ "$host" = nodeb ] && [ -n "${NETWORK:-}" ] && into=(ip netns exec "$NETWORK")
+exec "${into[@]}" unshare -u bash -c 'hostname "$0"; eval "$*"' "$host" "$@"
 END
 chmod +x agent
 printf 'nodea slots=2\nnodeb slots=2\n' >hosts
@@ -28,8 +29,11 @@ look() {
   local d end=$((SECONDS + 20))
   job=$1
   while :; do
-    daemon=($(children $job)) all=() on_b=()
-    for d in "${daemon[@]}"; do
+    daemon=() all=() on_b=()
+    for d in $(children $job); do
+      [ "$(cat /proc/$d/comm 2>/dev/null)" = orted ] || d=$(children $d | cut -d ' ' -f 1) # the agent's shell
+      [ "$(cat /proc/${d:-none}/comm 2>/dev/null)" = orted ] || continue
+      daemon+=($d)
       all+=($(children $d))
       [ "$(nsenter -t $d -u hostname)" = nodeb ] && node_b=$d && on_b=($(children $d))
     done
@@ -51,7 +55,7 @@ start() {
 
 # ended SECONDS: the job ends by then, with a failure, and leaves no process of any node
 ended() {
-  gone "$1" $job || say "$what: the job runs on"
+  gone "$1" $job || { say "$what: the job runs on" && kill -KILL $job "${daemon[@]}" "${all[@]}"; }
   wait $job && say "$what: no failure is told"
   gone "$1" "${daemon[@]}" "${all[@]}" || say "$what: processes are left"
 }

@@ -39,7 +39,7 @@ static void update(work *w)
     static const int32_t pos[MOST] = {0, 1, 2, 3, 4, 5, 6, 7};
     static const float coef[MOST] = {1e-6f, -1e-6f, 1e-6f, -1e-6f, 1e-6f, -1e-6f, 1e-6f, -1e-6f};
 
-    ws_row_combine(w->a, coef, &w->x, ids, pos, w->n, w->scratch);
+    ws_row_combine(w->a, coef, &w->x, ids, pos, w->n, w->scratch, NULL);
 }
 
 static void sgemm(work *w)

@@ -46,8 +46,10 @@ AVX2 static double dot(const float *w, const float *x, int64_t d)
     return sum(a);
 }
 
-AVX2 static void dot4(const float *w, const float *const *x, int64_t n, int64_t d, double *z)
+AVX2 static void dot4(const float *w, const float *const *x, int64_t n, int64_t d, double *z,
+                      const ws_fetch *f)
 {
+    ws_fetch_row(f->row, d);
     for (int64_t k = 0; k < n; k++) z[k] = dot(w, x[k], d);
 }
 

@@ -79,11 +79,22 @@ AVX512 static inline double sum4(const __m256d a[4])
     return _mm_cvtsd_f64(u) + _mm_cvtsd_f64(_mm_unpackhi_pd(u, u));
 }
 
+/* The lines of the rows in f that belong to coordinate j; n and later are constants. */
+AVX512 static inline __attribute__((always_inline)) void fetch(const ws_fetch *f, const int n,
+                                                               const int later, int64_t j)
+{
+    __builtin_prefetch(f->row + j, 0, 2);
+#pragma GCC unroll 4
+    for (int k = 0; later && k < n; k++) __builtin_prefetch(f->x[k] + j);
+}
+
 /* n is a constant where this is inlined, so that all lanes stay in registers: one sum alone would
  * wait for its own last addition at every step. */
 AVX512 static inline __attribute__((always_inline)) void few(const float *w, const float *const *x,
-                                                             const int n, int64_t d, double *z)
+                                                             const int n, int64_t d, double *z,
+                                                             const ws_fetch *f, const int later)
 {
+    const ws_fetch ahead = *f;
     __m256d a[4][4];
     float wt[16] = {0}, xt[4][16] = {{0}};
     int64_t j = 0;
@@ -91,6 +102,7 @@ AVX512 static inline __attribute__((always_inline)) void few(const float *w, con
 #pragma GCC unroll 16
     for (int k = 0; k < 4 * n; k++) a[k / 4][k % 4] = _mm256_setzero_pd();
     for (; j + 16 <= d; j += 16) {
+        fetch(&ahead, n, later, j);
 #pragma GCC unroll 4
         for (int q = 0; q < 4; q++) {
             __m256d v = wide(w + j + 4 * q);
@@ -114,16 +126,28 @@ AVX512 static inline __attribute__((always_inline)) void few(const float *w, con
     for (int k = 0; k < n; k++) z[k] = sum4(a[k]);
 }
 
-AVX512 static void dot4(const float *w, const float *const *x, int64_t n, int64_t d, double *z)
+AVX512 static void dot4(const float *w, const float *const *x, int64_t n, int64_t d, double *z,
+                        const ws_fetch *f)
 {
-    if (n == 4)
-        few(w, x, 4, d, z);
-    else if (n == 3)
-        few(w, x, 3, d, z);
-    else if (n == 2)
-        few(w, x, 2, d, z);
-    else if (n == 1)
-        few(w, x, 1, d, z);
+    switch (n * 2 + (f->x != NULL)) {
+    case 2:
+    case 3:
+        few(w, x, 1, d, z, f, 0);
+        return;
+    case 4:
+    case 5:
+        few(w, x, 2, d, z, f, 0);
+        return;
+    case 6:
+    case 7:
+        few(w, x, 3, d, z, f, 0);
+        return;
+    case 8:
+        few(w, x, 4, d, z, f, 0);
+        return;
+    case 9:
+        few(w, x, 4, d, z, f, 1);
+    }
 }
 
 AVX512 static void axpy(double *acc, double c, const float *x, int64_t d)
@@ -157,61 +181,66 @@ AVX512 static double row_add(float *w, const double *delta, int64_t d)
     return sum(a);
 }
 
-/* Coordinates j .. j + 4 K - 1: the sum of the samples in registers, then added to w. */
+/* n, first, last and later are constants where this is inlined. */
 AVX512 static inline __attribute__((always_inline)) void
-combine_block(float *w, const float *coef, const float *x, const int64_t *ids, const int32_t *pos,
-              int64_t n, int64_t d, int64_t j, const int registers, __m256d square[4])
+combine(float *w, const float *coef, const float *const *x, const int n, int64_t d, const int first,
+        const int last, double *sum, __m256d square[4], const ws_fetch *f, const int later)
 {
-    __m256d v[12];
+    const ws_fetch ahead = *f;
+    __m256d c[4];
 
-#pragma GCC unroll 12
-    for (int k = 0; k < registers; k++) v[k] = _mm256_setzero_pd();
-    for (int64_t p = 0; p < n; p++) {
-        const __m256d c = _mm256_set1_pd((double)coef[p]);
-        const float *y = x + ids[pos[p]] * d + j;
+#pragma GCC unroll 4
+    for (int k = 0; k < n; k++) c[k] = _mm256_set1_pd((double)coef[k]);
+    for (int64_t j = 0; j < d; j += 16) {
+        fetch(&ahead, n, later, j);
+#pragma GCC unroll 4
+        for (int q = 0; q < 4; q++) {
+            int64_t at = j + 4 * q;
+            __m256d v = first ? _mm256_setzero_pd() : _mm256_loadu_pd(sum + at);
 
-#pragma GCC unroll 12
-        for (int k = 0; k < registers; k++) v[k] = _mm256_fmadd_pd(c, wide(y + 4 * k), v[k]);
-    }
-#pragma GCC unroll 12
-    for (int k = 0; k < registers; k++) {
-        __m256d new = _mm256_add_pd(wide(w + j + 4 * k), v[k]);
-
-        _mm_storeu_ps(w + j + 4 * k, _mm256_cvtpd_ps(new));
-        square[k % 4] = _mm256_add_pd(square[k % 4], _mm256_mul_pd(v[k], v[k]));
-    }
-}
-
-/* The last coordinates, fewer than 16, through copies that are padded with zeros. */
-AVX512 static void combine_rest(float *w, const float *coef, const float *x, const int64_t *ids,
-                                const int32_t *pos, int64_t n, int64_t d, int64_t j,
-                                __m256d square[4])
-{
-    double v[16] = {0};
-
-    for (int64_t p = 0; p < n; p++) axpy(v, (double)coef[p], x + ids[pos[p]] * d + j, d - j);
-    for (int64_t l = 0; j + l < d; l++) w[j + l] = (float)((double)w[j + l] + v[l]);
-    for (int k = 0; k < 4; k++) {
-        __m256d u = _mm256_loadu_pd(v + 4 * k);
-
-        square[k] = _mm256_add_pd(square[k], _mm256_mul_pd(u, u));
+#pragma GCC unroll 4
+            for (int k = 0; k < n; k++) v = _mm256_fmadd_pd(c[k], wide(x[k] + at), v);
+            if (!last) {
+                _mm256_storeu_pd(sum + at, v);
+                continue;
+            }
+            _mm_storeu_ps(w + at, _mm256_cvtpd_ps(_mm256_add_pd(wide(w + at), v)));
+            square[q] = _mm256_add_pd(square[q], _mm256_mul_pd(v, v));
+        }
     }
 }
 
-AVX512 static double row_combine(float *w, const float *coef, const float *x, const int64_t *ids,
-                                 const int32_t *pos, int64_t n, int64_t d)
+/* Fewer than four are the last. */
+AVX512 static void combine4(float *w, const float *coef, const float *const *x, int64_t n,
+                            int64_t d, int first, int last, double *sum, double *square,
+                            const ws_fetch *f)
 {
-    __m256d square[4];
-    int64_t j = 0;
+    __m256d s[4];
 
-    for (int k = 0; k < 4; k++) square[k] = _mm256_setzero_pd();
-    for (; j + 48 <= d; j += 48) combine_block(w, coef, x, ids, pos, n, d, j, 12, square);
-    for (; j + 16 <= d; j += 16) combine_block(w, coef, x, ids, pos, n, d, j, 4, square);
-    if (j < d) combine_rest(w, coef, x, ids, pos, n, d, j, square);
-    return sum4(square);
+    for (int k = 0; k < 4; k++) s[k] = _mm256_loadu_pd(square + 4 * k);
+#define CASE(n, first, last, later)                                                                \
+    case n * 8 + first * 4 + last * 2 + later:                                                     \
+        combine(w, coef, x, n, d, first, last, sum, s, f, later);                                  \
+        break
+    switch (n * 8 + (first != 0) * 4 + (last != 0) * 2 + (f->x != NULL)) {
+        CASE(1, 1, 1, 0);
+        CASE(2, 1, 1, 0);
+        CASE(3, 1, 1, 0);
+        CASE(4, 1, 1, 0);
+        CASE(1, 0, 1, 0);
+        CASE(2, 0, 1, 0);
+        CASE(3, 0, 1, 0);
+        CASE(4, 0, 1, 0);
+        CASE(4, 1, 0, 0);
+        CASE(4, 0, 0, 0);
+        CASE(4, 1, 0, 1);
+        CASE(4, 0, 0, 1);
+    }
+#undef CASE
+    for (int k = 0; k < 4; k++) _mm256_storeu_pd(square + 4 * k, s[k]);
 }
 
-const ws_dot_ops ws_dot_avx512 = {"avx512", available, dot, dot4, axpy, row_add, row_combine};
+const ws_dot_ops ws_dot_avx512 = {"avx512", available, dot, dot4, axpy, row_add, combine4};
 
 #else
 static int available(void)

@@ -4,22 +4,32 @@
 
 #include <stdint.h>
 
+/* Rows that will be asked for soon, fetched line by line between the products: a burst of as many
+ * requests would hold up what is computed meanwhile. */
+typedef struct ws_fetch {
+    const float *row;      /* never NULL: w itself if there is none */
+    const float *const *x; /* [4] the next samples, or NULL */
+} ws_fetch;
+
 typedef struct ws_dot_ops {
     const char *name;
     int (*available)(void);
     double (*dot)(const float *w, const float *x, int64_t d);
-    /* z[k] = <w, x[k]> for n <= 4 dense vectors */
-    void (*dot4)(const float *w, const float *const *x, int64_t n, int64_t d, double *z);
+    /* z[k] = <w, x[k]> for n <= 4 dense vectors; meanwhile what ws_fetch names is fetched */
+    void (*dot4)(const float *w, const float *const *x, int64_t n, int64_t d, double *z,
+                 const ws_fetch *f);
     void (*axpy)(double *acc, double c, const float *x, int64_t d);
     double (*row_add)(float *w, const double *delta, int64_t d);
-    /* row_add of the sum of n axpy, in order; NULL: by these, in scratch [d] */
-    double (*row_combine)(float *w, const float *coef, const float *x, const int64_t *ids,
-                          const int32_t *pos, int64_t n, int64_t d);
+    /* w += the sum over n <= 4 dense vectors, of d coordinates, a multiple of 16: what begins is
+     * sum, or zero if first; where it goes is sum, or w if last, and the squares of it are added to
+     * square [16]. NULL: by axpy and row_add */
+    void (*combine4)(float *w, const float *coef, const float *const *x, int64_t n, int64_t d,
+                     int first, int last, double *sum, double *square, const ws_fetch *f);
 } ws_dot_ops;
 
 extern const ws_dot_ops ws_dot_portable, ws_dot_avx2, ws_dot_avx512;
 
-enum { WS_LANES = 16 };
+enum { WS_LANES = 16, WS_FETCHED = 4096 /* coordinates at most */ };
 
 /* The fixed tree: lanes l and l+8, l and l+4, l and l+2, l and l+1. */
 static inline double ws_lane_sum(const double lane[WS_LANES])
@@ -30,6 +40,12 @@ static inline double ws_lane_sum(const double lane[WS_LANES])
     for (int l = 0; l < 4; l++) s[l] = s[l] + s[l + 4];
     for (int l = 0; l < 2; l++) s[l] = s[l] + s[l + 2];
     return s[0] + s[1];
+}
+
+/* All at once, where the loops do not do it by the way. */
+static inline void ws_fetch_row(const float *row, int64_t d)
+{
+    for (int64_t j = 0; j < d && j < WS_FETCHED; j += 16) __builtin_prefetch(row + j, 0, 2);
 }
 
 #endif

@@ -8,7 +8,7 @@
 #include "wingspan/core/alloc.h"
 #include "wingspan/core/dot.h"
 
-enum { AHEAD = 4, LINE = 16, MOST_LINES = 256 }; /* rows; floats; lines of a row */
+enum { AHEAD = 4 }; /* rows */
 
 /* Room for what the index will be told. */
 static ws_err make_room(ws_optim *o, const ws_hits *h)
@@ -57,11 +57,13 @@ static double step_weights(ws_optim *o, const ws_hits *h, int64_t i, const ws_sa
                            const int64_t *ids, double rate)
 {
     int64_t d = o->net->spec.d, first = h->first[i], end = h->first[i + 1];
+    int64_t ahead = h->row[i + AHEAD < h->rows ? i + AHEAD : i];
     float *w = o->net->w + h->row[i] * d;
 
     if (o->combines) {
         for (int64_t p = first; p < end; p++) o->coef[p] = (float)(-rate * (double)o->coef[p]);
-        return ws_row_combine(w, o->coef + first, x, ids, h->pos + first, end - first, o->delta);
+        return ws_row_combine(w, o->coef + first, x, ids, h->pos + first, end - first, o->delta,
+                              o->net->w + ahead * d);
     }
     for (int64_t j = 0; j < d; j++) o->g[j] = 0;
     for (int64_t p = first; p < end; p++) ws_axpy_sample(o->g, o->coef[p], x, ids[h->pos[p]]);
@@ -69,16 +71,10 @@ static double step_weights(ws_optim *o, const ws_hits *h, int64_t i, const ws_sa
     return ws_row_add(w, o->delta, d);
 }
 
-/* Rows are read and written once a step and lie anywhere: fetch this one ahead of its turn. */
+/* Output weights are read once a step and lie anywhere: fetch these ahead of their turn. */
 static void prefetch(const ws_optim *o, const ws_hits *h, int64_t i)
 {
-    int64_t d = o->net->spec.d, lines = (d + LINE - 1) / LINE;
-    const float *w;
-
-    if (i >= h->rows) return;
-    w = o->net->w + h->row[i] * d;
-    for (int64_t k = 0; k < lines && k < MOST_LINES; k++) __builtin_prefetch(w + LINE * k, 0, 2);
-    __builtin_prefetch(o->net->a + h->row[i] * o->net->spec.c);
+    if (i < h->rows) __builtin_prefetch(o->net->a + h->row[i] * o->net->spec.c);
 }
 
 /* The bias of row i; slope is the sum of d loss / d z over its pairs. */

@@ -55,7 +55,7 @@ static double follow(ws_optim *o, const ws_hits *h, int64_t i, const ws_samples 
 
     for (int64_t p = 0; p < n; p++) o->coef[first + p] = (float)o->coef64[p];
     return ws_row_combine(o->net->w + h->row[i] * d, o->coef + first, x, ids, h->pos + first, n,
-                          o->delta);
+                          o->delta, NULL);
 }
 
 /* The float32 row becomes the rounded float64 row; returns the square of how far it moved. */

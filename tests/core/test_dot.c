@@ -110,23 +110,27 @@ static void a_combined_step_has_the_bits_of_its_parts(void **state)
 {
     static const int64_t length[] = {1, 15, 16, 17, 63, 64, 79, 80, 143, 149, D};
     int64_t ids[] = {4, 0, 7, 2};
-    int32_t pos[] = {2, 0, 3, 1, 2};
-    float coef[] = {0.3f, -1.7f, 1e-3f, 41, -0.25f}, row[2][D + 1];
+    int32_t pos[] = {2, 0, 3, 1, 2, 1, 0, 3, 3, 2};
+    float coef[] = {0.3f, -1.7f, 1e-3f, 41, -0.25f, 1e5f, 3, -7, 0.125f, 9}, row[2][D + 1];
     double delta[D], square;
 
     (void)state;
-    for (size_t t = 0; t < 18 * sizeof length / sizeof *length; t++) {
-        int64_t d = length[t / 18], n = (int64_t)(t / 3 % 6);
+    for (size_t t = 0; t < 33 * sizeof length / sizeof *length; t++) {
+        int64_t d = length[t / 33], n = (int64_t)(t / 3 % 11);
         ws_samples dense = {.n = N, .d = d, .x = x};
 
         if (!ws_simd_select(paths[t % 3])) continue;
         memset(delta, 0, sizeof delta);
         for (int64_t p = 0; p < n; p++) ws_axpy_sample(delta, coef[p], &dense, ids[pos[p]]);
         memcpy(row[0], w, sizeof row[0]);
-        memcpy(row[1], w, sizeof row[1]);
         square = ws_row_add(row[0], delta, d);
-        assert_true(same(ws_row_combine(row[1], coef, &dense, ids, pos, n, delta), square));
-        assert_memory_equal(row[0], row[1], sizeof row[0]);
+        for (int far = 0; far < 2; far++) {
+            dense.n = far ? 1 << 24 : N; /* samples that lie far apart are fetched ahead */
+            memcpy(row[1], w, sizeof row[1]);
+            assert_true(
+                same(ws_row_combine(row[1], coef, &dense, ids, pos, n, delta, row[0]), square));
+            assert_memory_equal(row[0], row[1], sizeof row[0]);
+        }
     }
 }
 

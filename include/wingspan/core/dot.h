@@ -23,6 +23,10 @@ double ws_dot(const float *w, const float *x, int64_t d);
  *  that w is read from L1 once for all of them. */
 void ws_dot_many(const float *w, const ws_samples *s, const int64_t *ids, int64_t n, double *z);
 
+/** The same, and fetch row `soon` [d], which need not be used, into the second cache meanwhile. */
+void ws_dot_many_ahead(const float *w, const ws_samples *s, const int64_t *ids, int64_t n,
+                       double *z, const float *soon);
+
 /** acc[j] += (double)c * x[j].  The product is exact, so the bits do not depend on fusing.
  *  Not collective. */
 void ws_axpy(double *acc, float c, const float *x, int64_t d);
@@ -37,9 +41,10 @@ double ws_row_add(float *w, const double *delta, int64_t d);
 /** w += sum_{p<n} coef[p] x_{ids[pos[p]]}, summed in float64 in this order, then added and rounded
  *  once: the bits, of w and of what is returned, of ws_axpy_sample() on zeros and ws_row_add().
  *  Not collective.
- *  @param scratch  [d] of the samples */
+ *  @param scratch  [d] of the samples
+ *  @param soon     a row [d] to fetch meanwhile, as ws_dot_many_ahead() does; NULL: none */
 double ws_row_combine(float *w, const float *coef, const ws_samples *s, const int64_t *ids,
-                      const int32_t *pos, int64_t n, double *scratch);
+                      const int32_t *pos, int64_t n, double *scratch, const float *soon);
 
 /** sum_j w[j]^2 in ws_dot's order: ws_dot(w, w, d).  Not collective. */
 double ws_norm2(const float *w, int64_t d);

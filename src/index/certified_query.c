@@ -14,7 +14,7 @@
 
 static const char what[] = "candidates of an index query";
 
-enum { AHEAD = 4, LINE = 16, MOST_LINES = 256 }; /* rows; floats; lines of a row */
+enum { AHEAD = 4, RUNS = 8, LINE = 16 }; /* rows, runs; entries of a line */
 
 /* Products of a listing that take as long as one ws_dot on a row that is at hand, and coordinates of
  * samples compared with the sketch that do. A row is listed again once what its unlisted samples cost
@@ -113,13 +113,14 @@ static int64_t filter_slowly(const ws_certified *c, const ws_segment *s, double 
     return k;
 }
 
+/* Runs lie anywhere in memory: where they are is fetched well ahead, then all their lines. */
 static void prefetch_run(const ws_segment *s, const ws_query *q, int64_t p)
 {
-    if (p + 8 < q->n) __builtin_prefetch(&s->first[q->ids[p + 8]]);
-    if (p + 4 < q->n) {
-        const uint32_t *e = s->entry + s->first[q->ids[p + 4]];
+    if (p + 2 * RUNS < q->n) __builtin_prefetch(&s->first[q->ids[p + 2 * RUNS]]);
+    if (p + RUNS < q->n) {
+        const uint32_t *first = s->first + q->ids[p + RUNS], *end = s->entry + first[1];
 
-        for (int k = 0; k < 6; k++) __builtin_prefetch(e + LINE * k);
+        for (const uint32_t *e = s->entry + first[0]; e < end; e += LINE) __builtin_prefetch(e);
     }
 }
 
@@ -294,14 +295,9 @@ static void put_notes(ws_hits *h, int64_t from, const int32_t *pos, const float 
     }
 }
 
-static void prefetch_row(const ws_certified *c, int64_t k, int64_t visits)
+static const float *row_of(const ws_certified *c, int64_t k)
 {
-    int64_t lines = (c->base.shard.d + LINE - 1) / LINE;
-    const float *w;
-
-    if (k >= visits) return;
-    w = c->base.shard.w + c->visit[c->order[k]].row * c->base.shard.d;
-    for (int64_t i = 0; i < lines && i < MOST_LINES; i++) __builtin_prefetch(w + LINE * i, 0, 2);
+    return c->base.shard.w + c->visit[c->order[k]].row * c->base.shard.d;
 }
 
 static ws_err decide(ws_certified *c, const ws_query *q, int64_t visits, ws_hits *hits)
@@ -312,8 +308,8 @@ static ws_err decide(ws_certified *c, const ws_query *q, int64_t visits, ws_hits
         const ws_visit *v = &c->visit[c->order[k]];
         int64_t before = hits->n;
 
-        prefetch_row(c, k + AHEAD, visits);
-        err = ws_scan_decide(&c->base, q, v->row, c->out_pos + v->from, v->n, hits);
+        err = ws_scan_decide_ahead(&c->base, q, v->row, c->out_pos + v->from, v->n,
+                                   k + AHEAD < visits ? row_of(c, k + AHEAD) : NULL, hits);
         if (!err) put_notes(hits, before, c->out_pos + v->from, c->out_z + v->from);
     }
     return err;

@@ -157,6 +157,12 @@ static ws_err check_query(ws_index *ix, const ws_query *q)
     if (q->n == 0) return WS_OK;
     if (!any) err = check_ids(ix, q, sample);
     if (!err && !sample) err = check_points(ix, q);
+    if (!err && sample && q->copy && (q->copy->n != q->n || q->copy->d != ix->shard.d))
+        err = ws_fail(
+            WS_ERR_SHAPE,
+            "index query: copies of %lld samples of length %lld; %lld of length %lld asked "
+            "about",
+            (long long)q->copy->n, (long long)q->copy->d, (long long)q->n, (long long)ix->shard.d);
     return err;
 }
 

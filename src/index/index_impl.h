@@ -64,6 +64,10 @@ ws_err ws_scan_prepare(ws_index *ix, int64_t n);
 ws_err ws_scan_decide(ws_index *ix, const ws_query *q, int64_t r, const int32_t *col, int64_t k,
                       ws_hits *hits);
 
+/** The same; meanwhile row `soon` of the shard, or NULL, is fetched (core/dot.h).  Not collective. */
+ws_err ws_scan_decide_ahead(ws_index *ix, const ws_query *q, int64_t r, const int32_t *col,
+                            int64_t k, const float *soon, ws_hits *hits);
+
 /** Row r will soon be decided on: fetch it into the cache.  Not collective. */
 static inline void ws_scan_fetch(const ws_index *ix, int64_t r)
 {
@@ -76,12 +80,14 @@ static inline void ws_scan_fetch(const ws_index *ix, int64_t r)
 void ws_scan_free(ws_index *ix);
 int64_t ws_scan_bytes(const ws_index *ix);
 
-/** The samples a query asks about: position k is x_{ids[k]}, or x_k if *ids is NULL. */
+/** The samples a query asks about: position k is x_{ids[k]}, or x_k if *ids is NULL.  Not collective. */
 static inline const ws_samples *ws_query_samples(const ws_index *ix, const ws_query *q,
                                                  const int64_t **ids)
 {
-    *ids = q->kind == WS_QUERY_SAMPLE ? q->ids : NULL;
-    return q->kind == WS_QUERY_SAMPLE ? &ix->samples : q->x;
+    const ws_samples *x = q->kind == WS_QUERY_SAMPLE ? q->copy : q->x;
+
+    *ids = x ? NULL : q->ids;
+    return x ? x : &ix->samples;
 }
 
 /* ---- hits, built row by row (hits.c) ---- */

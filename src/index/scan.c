@@ -78,8 +78,8 @@ ws_err ws_scan_prepare(ws_index *ix, int64_t n)
                    "candidates of an index query");
 }
 
-ws_err ws_scan_decide(ws_index *ix, const ws_query *q, int64_t r, const int32_t *col, int64_t k,
-                      ws_hits *hits)
+ws_err ws_scan_decide_ahead(ws_index *ix, const ws_query *q, int64_t r, const int32_t *col,
+                            int64_t k, const float *soon, ws_hits *hits)
 {
     struct ws_scan_work *s = ix->scan;
     const int64_t *ids;
@@ -94,7 +94,7 @@ ws_err ws_scan_decide(ws_index *ix, const ws_query *q, int64_t r, const int32_t 
 
         s->id[p] = ids ? ids[at] : at;
     }
-    ws_dot_many(ix->shard.w + r * ix->shard.d, x, s->id, k, s->z);
+    ws_dot_many_ahead(ix->shard.w + r * ix->shard.d, x, s->id, k, s->z, soon);
     for (int64_t p = 0; p < k; p++) {
         double z = s->z[p] + b;
 
@@ -107,6 +107,12 @@ ws_err ws_scan_decide(ws_index *ix, const ws_query *q, int64_t r, const int32_t 
     ix->counts.candidates += k;
     ix->counts.inner_products += k;
     return WS_OK;
+}
+
+ws_err ws_scan_decide(ws_index *ix, const ws_query *q, int64_t r, const int32_t *col, int64_t k,
+                      ws_hits *hits)
+{
+    return ws_scan_decide_ahead(ix, q, r, col, k, NULL, hits);
 }
 
 /* Short rows and a few dense samples: part by part, the hits of each sample in order of the rows. */

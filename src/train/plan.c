@@ -67,7 +67,8 @@ ws_err ws_run_plan(const ws_run *r, ws_plan *p)
     }
     p->index = ws_index_bytes(kind, &ip);
     p->pairs = pair_bytes(r, ip.n);
-    p->exchange = entries * (2 * sizeof(double) + 2 * sizeof(int64_t));
+    p->exchange = entries * (2 * sizeof(double) + 2 * sizeof(int64_t)) +
+                  (double)ws_near_bytes(r->batch, r->ds->n, r->ds->d);
     p->data = ws_dataset_bytes(r->ds->n + r->ds->n_test, r->ds->d, r->ds->columns);
     p->base = base;
     p->active = spec.phi->smooth ? (double)spec.m : (double)spec.m * ws_gauss_tail(r->opt.shift);

@@ -57,6 +57,15 @@ typedef struct ws_filter {
     int64_t z_capacity, id_capacity, fresh_capacity;
 } ws_filter;
 
+/* The samples of a batch, side by side; {0} to start (near.c). */
+typedef struct ws_near {
+    ws_samples x; /* x.x NULL: they are not copied */
+    float *row;   /* [n x d] */
+    double *norm; /* [n] */
+    int64_t *ids; /* [n] 0, 1, ... */
+    int64_t row_capacity, norm_capacity, ids_capacity;
+} ws_near;
+
 typedef struct ws_run {
     const ws_comm *comm;
     ws_train_options opt; /* resolved: no auto left, but for index */
@@ -80,6 +89,7 @@ typedef struct ws_run {
 
     ws_hits hits;
     ws_filter filter; /* of hits */
+    ws_near near;     /* the batch of this step */
     ws_meeting meet;
     double *out, *grad; /* [room x c] */
     int64_t room;       /* samples out and grad have room for */
@@ -150,6 +160,14 @@ static inline double run_seconds(const ws_run *r, double now)
 
 /* options.c - local */
 ws_err ws_options_check(const ws_train_options *o);
+
+/** Copy the samples of a batch of n out of n_all, where that pays.  Not collective.  @return local: WS_ERR_NOMEM */
+ws_err ws_near_gather(ws_near *g, const ws_samples *all, const int64_t *ids, int64_t n,
+                      int64_t n_all);
+void ws_near_free(ws_near *g);
+
+/** Bytes of such a copy of n of n_all samples of length d; 0: there will be none. */
+int64_t ws_near_bytes(int64_t n, int64_t n_all, int64_t d);
 
 /* setup.c - collective */
 ws_err ws_run_data(ws_run *r, const ws_preparation *stored);

@@ -254,6 +254,7 @@ void ws_run_free(ws_run *r)
     ws_dataset_destroy(&r->ds);
     ws_hits_free(&r->hits);
     ws_filter_free(&r->filter);
+    ws_near_free(&r->near);
     ws_meeting_free(&r->meet);
     ws_free(&r->out);
     ws_free(&r->grad);

@@ -138,9 +138,12 @@ static ws_err local_share(ws_run *r, const int64_t *ids, int64_t n, int64_t k)
     ws_index_tick(r->ix, r->step);
     if ((err = r->pending) || (err = ws_run_room(r, n)) ||
         (err = ws_meeting_open(&r->meet, entries + 1, k)) ||
-        (err = ws_fired(r->net, r->ix, &r->ds->all, &q, &r->filter, &r->hits)))
+        (err = ws_near_gather(&r->near, &r->ds->all, ids, n, r->ds->n)))
         return err;
+    q.copy = r->near.x.x ? &r->near.x : NULL;
+    if ((err = ws_fired(r->net, r->ix, &r->ds->all, &q, &r->filter, &r->hits))) return err;
     r->tally.query += ws_seconds() - t0;
+    q.copy = NULL; /* verified by the data itself */
     if ((err = ws_run_verify(r, &q))) return err;
     t1 = ws_seconds();
     err = ws_net_forward(r->net, &r->hits, n, r->meet.hi, r->meet.lo);
@@ -179,17 +182,19 @@ static ws_err update(ws_run *r, const int64_t *ids)
 {
     ws_moves moves = {0};
     double t0 = ws_seconds(), t1;
-    ws_err err =
-        ws_optim_step(r->optim, &r->hits, &r->ds->all, ids, r->grad,
-                      ws_schedule_rate(&(ws_schedule){.name = r->opt.schedule,
-                                                      .rate = r->rate,
-                                                      .total = r->total,
-                                                      .every = r->opt.rate_every * r->per_epoch,
-                                                      .factor = r->opt.rate_factor},
-                                       r->step),
-                      &moves);
+    int copied = r->near.x.x != NULL;
+    ws_err err = ws_optim_step(
+        r->optim, &r->hits, copied ? &r->near.x : &r->ds->all, copied ? r->near.ids : ids, r->grad,
+        ws_schedule_rate(&(ws_schedule){.name = r->opt.schedule,
+                                        .rate = r->rate,
+                                        .total = r->total,
+                                        .every = r->opt.rate_every * r->per_epoch,
+                                        .factor = r->opt.rate_factor},
+                         r->step),
+        &moves);
 
     r->tally.update += (t1 = ws_seconds()) - t0;
+    if (moves.ids) moves.ids = ids;
     ws_filter_moves(r->net, &r->filter, &moves);
     if (!err) err = ws_index_update(r->ix, &moves);
     r->tally.index += ws_seconds() - t1;

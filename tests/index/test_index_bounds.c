@@ -192,7 +192,7 @@ static void points_are_bounded_by_their_own_radius(void **state)
     static float points[20 * D];
     double radius[20];
     ws_samples near = {.n = 20, .d = D, .x = points};
-    ws_query q = {WS_QUERY_NEAR, 20, ids, &near, radius, threshold, NULL};
+    ws_query q = {WS_QUERY_NEAR, 20, ids, &near, radius, threshold, NULL, NULL};
     int64_t before;
 
     for (int k = 0; k < 10; k++) {

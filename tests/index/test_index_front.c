@@ -84,6 +84,8 @@ static void questions_that_make_no_sense_are_refused(void **state)
         {.n = 2, .ids = twice},
         {.n = 2, .ids = beyond},
         {.n = 2, .ids = below},
+        {.n = 2, .ids = good, .copy = &samples},
+        {.n = 2, .ids = good, .copy = &thin},
         {.kind = WS_QUERY_ANY, .n = 2},
         {.kind = WS_QUERY_ANY, .n = 2, .x = &samples},
         {.kind = WS_QUERY_ANY, .n = 2, .x = &thin},
@@ -99,7 +101,7 @@ static void questions_that_make_no_sense_are_refused(void **state)
     }
     assert_int_equal(ask(*state, (ws_query){.n = 2, .ids = good}), WS_OK);
     assert_int_equal(hits.n, 4); /* 1 and 1 of neuron 0; 1.5 and the bare bias of neuron 1 */
-    assert_int_equal(ask(*state, (ws_query){WS_QUERY_NEAR, 2, twice, &two, radius, 0, NULL}),
+    assert_int_equal(ask(*state, (ws_query){WS_QUERY_NEAR, 2, twice, &two, radius, 0, NULL, NULL}),
                      WS_OK);
 }
 

@@ -58,7 +58,7 @@ static ws_query about(ws_query_kind kind)
 {
     static const double radius[S] = {9, 9, 9, 9, 9, 9, 9, 9, 9};
 
-    return (ws_query){kind, S, ids, &points, radius, threshold, NULL};
+    return (ws_query){kind, S, ids, &points, radius, threshold, NULL, NULL};
 }
 
 /* Is every pair of a, whose rows are numbered from `from`, among all with the same z? */

@@ -43,12 +43,13 @@ typedef enum ws_query_kind { WS_QUERY_SAMPLE, WS_QUERY_NEAR, WS_QUERY_ANY } ws_q
 
 typedef struct ws_query {
     ws_query_kind kind;
-    int64_t n;            /* samples asked about: positions 0..n-1 */
-    const int64_t *ids;   /* [n] SAMPLE, NEAR: the registered sample (distinct for SAMPLE) */
-    const ws_samples *x;  /* NEAR, ANY: the points themselves, x->n == n */
-    const double *radius; /* [n] NEAR: ||x - registered sample|| <= radius */
-    double threshold;     /* fired means z > threshold */
-    const uint8_t *mask;  /* [neurons here] 0 leaves a neuron out; NULL: all take part */
+    int64_t n;              /* samples asked about: positions 0..n-1 */
+    const int64_t *ids;     /* [n] SAMPLE, NEAR: the registered sample (distinct for SAMPLE) */
+    const ws_samples *x;    /* NEAR, ANY: the points themselves, x->n == n */
+    const double *radius;   /* [n] NEAR: ||x - registered sample|| <= radius */
+    double threshold;       /* fired means z > threshold */
+    const uint8_t *mask;    /* [neurons here] 0 leaves a neuron out; NULL: all take part */
+    const ws_samples *copy; /* [n] SAMPLE: the same samples, closer together; NULL: there is none */
 } ws_query;
 
 /* The answer in neuron order: row i is local neuron row[i], fired by the samples at positions

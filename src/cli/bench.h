@@ -13,6 +13,8 @@ typedef struct ws_bench_options {
     double shift;   /* NaN: auto */
     double updates; /* neurons moved in a step; NaN: every one that fires */
     double rate;    /* NaN: auto */
+    double slack;
+    int64_t seeds;
     int json, finish, whole;
 } ws_bench_options;
 
@@ -68,6 +70,18 @@ void ws_bench_file_name(const ws_comm *comm, const char *ending, char name[WS_BE
 /** The file of --data, or one that is made.  Collective; agreed.  Close it in any case. */
 ws_err ws_bench_data_open(const ws_comm *comm, const ws_bench_options *o, char file[WS_OPT_TEXT]);
 void ws_bench_data_close(const ws_comm *comm, const ws_bench_options *o, const char *file);
+
+/* Dense samples: the training samples of --data, or random ones of norm 1. */
+typedef struct ws_bench_samples {
+    ws_samples x;
+    double rms; /* of their norms */
+    struct ws_dataset *ds;
+    float *own;
+} ws_bench_samples;
+
+/** Get them.  Collective; agreed.  Free them in any case. */
+ws_err ws_bench_samples_get(const ws_comm *comm, const ws_bench_options *o, ws_bench_samples *s);
+void ws_bench_samples_free(ws_bench_samples *s);
 
 /* ---- what was measured (bench_table.c) ---- */
 
@@ -126,5 +140,12 @@ ws_err ws_bench_dense(const ws_comm *comm, const ws_bench_options *o);
 
 /** Gauss-Newton steps of train by part, beside one done by dense products.  Collective; agreed. */
 ws_err ws_bench_newton(const ws_comm *comm, const ws_bench_options *o);
+
+/** The first listing of a structured start beside a dense one.  Collective; agreed. */
+ws_err ws_bench_start(const ws_comm *comm, const ws_bench_options *o);
+
+/** How far fired sets are from their limit, for independent rows and for rows in blocks.
+ *  Collective; agreed. */
+ws_err ws_bench_overlap(const ws_comm *comm, const ws_bench_options *o);
 
 #endif

@@ -1,10 +1,14 @@
-/* bench_data.c - a small data set written for a measurement, and removed again. */
+/* bench_data.c - samples for a measurement: of --data, random, or a small data set of random ones,
+ * written for the purpose and removed again. */
+#include <math.h>
 #include <stdio.h>
 #include <unistd.h>
 
 #include "bench.h"
 #include "wingspan/core/alloc.h"
+#include "wingspan/core/dot.h"
 #include "wingspan/core/random.h"
+#include "wingspan/io/dataset.h"
 #include "wingspan/io/table.h"
 
 /* Random samples with random targets. */
@@ -61,4 +65,49 @@ ws_err ws_bench_data_open(const ws_comm *comm, const ws_bench_options *o, char f
 void ws_bench_data_close(const ws_comm *comm, const ws_bench_options *o, const char *file)
 {
     if (comm->rank == 0 && !o->data[0]) unlink(file);
+}
+
+/* ---- dense samples in memory ---- */
+
+static ws_err random_samples(const ws_comm *comm, const ws_bench_options *o, ws_bench_samples *s)
+{
+    ws_key key = {(uint64_t)o->seed, WS_STREAM_TEST, 0};
+    int64_t n = o->samples, d = o->dim;
+    ws_err err = ws_agree(comm, ws_alloc(&s->own, n * d, sizeof *s->own, "samples"));
+
+    for (int64_t i = 0; i < n && !err; i++) {
+        float *x = s->own + i * d;
+        double norm;
+
+        ws_random_normal(&key, (uint64_t)i, d, 1, x);
+        norm = sqrt(ws_norm2(x, d));
+        for (int64_t j = 0; j < d; j++) x[j] = (float)(x[j] / norm);
+    }
+    s->x = (ws_samples){.n = n, .d = d, .x = s->own};
+    s->rms = 1;
+    return err;
+}
+
+ws_err ws_bench_samples_get(const ws_comm *comm, const ws_bench_options *o, ws_bench_samples *s)
+{
+    ws_dataset_options load = {.samples = o->samples};
+    ws_err err;
+
+    *s = (ws_bench_samples){0};
+    if (!o->data[0]) return random_samples(comm, o, s);
+    load.prepare = (ws_prepare)ws_prepare_find(o->prepare);
+    if ((err = ws_dataset_load(comm, o->data, &load, &s->ds))) return err;
+    s->x = s->ds->all;
+    s->x.n = s->ds->n;
+    s->rms = s->ds->rms;
+    if (!s->x.x)
+        return ws_fail(WS_ERR_USAGE, "this bench multiplies dense samples: %.100s is sparse",
+                       o->data);
+    return WS_OK;
+}
+
+void ws_bench_samples_free(ws_bench_samples *s)
+{
+    ws_free(&s->own);
+    ws_dataset_destroy(&s->ds);
 }

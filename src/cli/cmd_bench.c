@@ -27,10 +27,14 @@ static const ws_opt rows[] = {
      0},
     {"updates", WS_OPT_REAL, F(updates), "auto", "auto|[0,1e15]", "bench index",
      "neurons moved in a step, over all ranks; auto: every neuron that fires", 0},
-    {"data", WS_OPT_STR, F(data), "", "", "bench step, dense, newton",
+    {"slack", WS_OPT_REAL, F(slack), "0.5", "(0,100]", "bench start", "of the lists, as in train",
+     0},
+    {"seeds", WS_OPT_INT, F(seeds), "16", "[1,100000]", "bench overlap", "networks of each kind",
+     0},
+    {"data", WS_OPT_STR, F(data), "", "", "bench step, dense, newton, start, overlap",
      "data set in HDF5; random samples with random targets unless given", 0},
     {"prepare", WS_OPT_STR, F(prepare), "center-unit", "none|unit|center-unit|standard-unit",
-     "bench step, dense, newton", "as in train", 0},
+     "bench step, dense, newton, start, overlap", "as in train", 0},
     {"loss", WS_OPT_STR, F(loss), "auto", "auto|squared|logistic|softmax",
      "bench step, bench dense", "as in train", 0},
     {"rate", WS_OPT_REAL, F(rate), "auto", "auto|(0,inf)", "bench step, bench dense",
@@ -67,6 +71,10 @@ static const struct bench {
      20},
     {"newton", ws_bench_newton, " kind width dim samples shift steps seed json data prepare whole ",
      "auto", 784, 1024, 0, 3},
+    {"start", ws_bench_start, " width dim samples shift seed json data prepare slack ", "", 784,
+     2048, 0, 0},
+    {"overlap", ws_bench_overlap, " width dim samples shift seed seeds json data prepare ", "", 784,
+     128, 0, 0},
 };
 
 static int was_given(const ws_said *said, const char *name)
@@ -108,8 +116,9 @@ static ws_err run(const ws_comm *comm, const ws_command *c, int argc, char **arg
     static ws_bench_options o;
     static ws_said said;
     int help;
-    ws_err err = ws_parse(comm, c, argc, argv, &o, sizeof o, 1, 1,
-                          "a measurement: index, work, step, dense or newton", &said, &help);
+    ws_err err =
+        ws_parse(comm, c, argc, argv, &o, sizeof o, 1, 1,
+                 "a measurement: index, work, step, dense, newton, start or overlap", &said, &help);
 
     if (err || help) return err;
     for (size_t k = 0; k < sizeof benches / sizeof *benches; k++) {
@@ -119,18 +128,21 @@ static ws_err run(const ws_comm *comm, const ws_command *c, int argc, char **arg
         return benches[k].run(comm, &o);
     }
     return ws_fail(WS_ERR_USAGE,
-                   "there is no bench %.60s: use wingspan bench index, work, step, dense or newton",
+                   "there is no bench %.60s: use wingspan bench index, work, step, dense, newton, "
+                   "start or overlap",
                    said.word[0]);
 }
 
 const ws_command ws_cmd_bench = {
     "bench",
-    "index|work|step|dense|newton [options]",
+    "index|work|step|dense|newton|start|overlap [options]",
     "measure indexes and training steps on this machine",
     rows,
     "bench index: build, query and update an index on Gaussian rows, compared with scan.\n"
     "bench work: what full gd steps of a two-layer network count. Exponents are in the width.\n"
     "bench step: seconds of training steps by stage, and the least that the machine would need.\n"
     "bench dense: the same network trained by dense products.\n"
-    "bench newton: seconds of gauss-newton steps by part, beside one done by dense products.\n",
+    "bench newton: seconds of gauss-newton steps by part, beside one done by dense products.\n"
+    "bench start: listing who fires at a structured start, beside sgemm of the same products.\n"
+    "bench overlap: fired sets against their limit, of independent rows and of rows in blocks.\n",
     run};

@@ -82,11 +82,13 @@ static ws_err build(ws_index *ix)
     if (c->sketch.s)
         ix->counts.bytes += ix->samples.n * (int64_t)((WS_SKETCH + 1) * sizeof *c->sketch.s);
     /* The room for the pairs of a segment is not needed again: later listings are small. */
-    ws_pairs_free(&c->pairs);
-    ws_proposer_destroy(&c->proposer);
-    if ((err = ws_proposer_create_bytes(&c->proposer)) ||
-        (err = ws_propose_samples(c->proposer, &ix->samples, NULL, ix->samples.n)))
-        return err;
+    if (c->pairs.capacity > 0) {
+        ws_pairs_free(&c->pairs);
+        ws_proposer_destroy(&c->proposer);
+        if ((err = ws_proposer_create_bytes(&c->proposer)) ||
+            (err = ws_propose_samples(c->proposer, &ix->samples, NULL, ix->samples.n)))
+            return err;
+    }
     ix->counts.bytes += ws_proposer_bytes(c->proposer);
     return WS_OK;
 }

@@ -191,8 +191,8 @@ static void take(listing *l, part *v, int64_t p, int64_t hits)
     int64_t each = 1 + l->start->pairs;
 
     for (int64_t e = 0; e < hits; e++) {
-        float f = fminf((l->z[e] - l->cut) * l->per_step, WS_Z_MASK);
-        uint32_t q = (uint32_t)f, lane = l->at[e] % WS_TILE;
+        float f = (l->z[e] - l->cut) * l->per_step;
+        uint32_t q = f < WS_Z_MASK ? (uint32_t)f : WS_Z_MASK, lane = l->at[e] % WS_TILE;
         int64_t k = (p * WS_PANEL + l->at[e] / WS_TILE) * each;
 
         for (int64_t end = k + each; k < end; k++) {

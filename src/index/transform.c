@@ -24,7 +24,8 @@ ws_err ws_transform_make(ws_transform *t, const ws_blocks *b)
     t->tile = b->chunks * (t->unit + 16) * WS_TILE;
     t->panel = b->chunks * WS_PANEL;
     if ((err = ws_alloc(&t->sign, b->chunks * b->q, sizeof *t->sign, what)) ||
-        (err = ws_alloc(&t->row, b->chunks * b->q, sizeof *t->row, what)) ||
+        (err = ws_alloc(&t->row, b->d * WS_TILE, sizeof *t->row, what)) ||
+        (err = ws_alloc(&t->side, b->q * WS_TILE, sizeof *t->side, what)) ||
         (err = ws_alloc(&t->wide, b->q * WS_TILE, sizeof *t->wide, what)) ||
         (err = ws_alloc(&t->work, (t->unit + 16) * WS_TILE, sizeof *t->work, what)))
         return err;
@@ -36,69 +37,56 @@ void ws_transform_free(ws_transform *t)
 {
     ws_free(&t->sign);
     ws_free(&t->row);
+    ws_free(&t->side);
     ws_free(&t->wide);
     ws_free(&t->work);
 }
 
 int64_t ws_transform_bytes(const ws_transform *t)
 {
-    return t->b.chunks * t->b.q * 8 + t->b.q * WS_TILE * 8 + (t->unit + 16) * WS_TILE * 4;
-}
-
-/* H of n numbers, n a power of two; `lanes` vectors side by side. */
-static void hadamard(double *v, int64_t n, int64_t lanes)
-{
-    for (int64_t h = lanes; h < n * lanes; h *= 2) {
-        for (int64_t i = 0; i < n * lanes; i += 2 * h) {
-            double *restrict a = v + i, *restrict b = v + i + h;
-
-            for (int64_t j = 0; j < h; j++) {
-                double d = a[j] - b[j];
-
-                a[j] += b[j];
-                b[j] = d;
-            }
-        }
-    }
+    return t->b.chunks * t->b.q * 4 + t->b.d * WS_TILE * 4 + t->b.q * WS_TILE * 12 +
+           (t->unit + 16) * WS_TILE * 4;
 }
 
 void ws_transform_tile(const ws_transform *t, const ws_samples *x, int64_t from, int64_t n,
                        float *u)
 {
-    int64_t q = t->b.q, chunk = (t->unit + 16) * WS_TILE;
+    int64_t q = t->b.q, d = t->b.d;
 
-    memset(u, 0, (size_t)t->tile * sizeof *u);
-    for (int64_t l = 0; l < n; l++) { /* as float32 in place first: lines are lanes then */
-        ws_samples_row(x, from + l, t->row);
-        for (int64_t j = 0; j < t->b.d; j++)
-            u[j / q * chunk + line(t, j % q) * WS_TILE + l] = t->sign[j] * t->row[j];
-    }
-    for (int64_t c = 0; c < t->b.chunks; c++, u += chunk) {
-        for (int64_t k = 0; k < q; k++)
-            for (int64_t l = 0; l < WS_TILE; l++)
-                t->wide[k * WS_TILE + l] = (double)u[line(t, k) * WS_TILE + l];
-        hadamard(t->wide, q, WS_TILE);
+    for (int64_t l = 0; l < n; l++) ws_samples_row(x, from + l, t->row + l * d);
+    for (int64_t c = 0; c < t->b.chunks; c++, u += (t->unit + 16) * WS_TILE) {
+        int64_t here = d - c * q < q ? d - c * q : q;
+
+        memset(t->side, 0, (size_t)(q * WS_TILE) * sizeof *t->side);
+        for (int64_t l = 0; l < n; l++)
+            for (int64_t k = 0; k < here; k++)
+                t->side[k * WS_TILE + l] = t->sign[c * q + k] * t->row[l * d + c * q + k];
+        ws_transform_simd()->hadamard(t->side, t->wide, q, 1);
         /* Where several blocks are one unit each needs the whole. */
         for (int64_t k = 0; k < t->unit; k++)
-            for (int64_t l = 0; l < WS_TILE; l++)
-                u[line(t, k) * WS_TILE + l] = (float)t->wide[k % q * WS_TILE + l];
+            memcpy(u + line(t, k) * WS_TILE, t->side + k % q * WS_TILE, WS_TILE * sizeof *u);
     }
 }
 
-/* Row r of the panel is in unit r / unit; there, chunk by chunk, at r % unit. */
+/* Sixteen chunks of blocks are transformed side by side. Row r of the panel is in unit r / unit; there,
+ * chunk by chunk, at r % unit. */
 void ws_transform_panel(const ws_transform *t, int64_t n, const float *numbers, float *g)
 {
-    int64_t q = t->b.q, chunks = t->b.chunks;
-    double wide[WS_BLOCK_ROWS];
+    int64_t q = t->b.q, chunks = t->b.chunks, all = n * chunks;
 
     if (n < t->blocks) memset(g, 0, (size_t)t->panel * sizeof *g);
-    for (int64_t k = 0; k < n * chunks; k++) {
-        int64_t row = k / chunks * q, c = k % chunks;
-        float *to = g + (row / t->unit * chunks + c) * t->unit + row % t->unit;
+    for (int64_t k = 0; k < all; k += WS_TILE) {
+        int64_t side = all - k < WS_TILE ? all - k : WS_TILE;
 
-        for (int64_t j = 0; j < q; j++) wide[j] = (double)numbers[k * q + j];
-        hadamard(wide, q, 1);
-        for (int64_t j = 0; j < q; j++) to[j] = (float)(wide[j] / (double)q);
+        for (int64_t l = 0; l < side; l++)
+            for (int64_t j = 0; j < q; j++) t->side[j * WS_TILE + l] = numbers[(k + l) * q + j];
+        ws_transform_simd()->hadamard(t->side, t->wide, q, 1 / (double)q);
+        for (int64_t l = 0; l < side; l++) {
+            int64_t row = (k + l) / chunks * q, c = (k + l) % chunks;
+            float *to = g + (row / t->unit * chunks + c) * t->unit + row % t->unit;
+
+            for (int64_t j = 0; j < q; j++) to[j] = t->side[j * WS_TILE + l];
+        }
     }
 }
 
@@ -116,7 +104,7 @@ int64_t ws_transform_list(const ws_transform *t, const float *u, const float *g,
                           .at = at,
                           .z = z};
 
-    return ws_transform_simd()(&j);
+    return ws_transform_simd()->list(&j);
 }
 
 /* In units of 2^-24: G and u are rounded, a sum over chunks rounds once a chunk, each of log2 q

@@ -22,7 +22,8 @@ typedef struct ws_transform {
     int64_t tile;   /* floats of a tile */
     int64_t panel;  /* floats of a panel */
     float *sign;    /* [chunks x q] */
-    float *row;     /* [d] a sample */
+    float *row;     /* [16 x d] samples */
+    float *side;    /* [q x 16] what is transformed side by side */
     double *wide;   /* [q x 16] */
     float *work;
 } ws_transform;
@@ -67,9 +68,13 @@ typedef struct ws_transform_job {
     float *z;
 } ws_transform_job;
 
-typedef int64_t ws_transform_loop(const ws_transform_job *j);
+typedef struct ws_transform_loops {
+    int64_t (*list)(const ws_transform_job *j);
+    /* side = scale H side for q rows of 16, in float64, rounded once; scale a power of two */
+    void (*hadamard)(float *side, double *wide, int64_t q, double scale);
+} ws_transform_loops;
 
-/** The loop for the path that ws_simd_name() names.  All keep the same pairs and values. */
-ws_transform_loop *ws_transform_simd(void);
+/** The loops for the path that ws_simd_name() names.  All give the same pairs and bits. */
+const ws_transform_loops *ws_transform_simd(void);
 
 #endif

@@ -86,6 +86,25 @@ TARGET ALWAYS int64_t NAME(units)(const ws_transform_job *j, const int s, const 
     return n;
 }
 
+TARGET static void NAME(hadamard)(float *restrict side, double *restrict wide, int64_t q,
+                                  double scale)
+{
+    for (int64_t k = 0; k < 16 * q; k++) wide[k] = (double)side[k];
+    for (int64_t h = 16; h < 16 * q; h *= 2) {
+        for (int64_t i = 0; i < 16 * q; i += 2 * h) {
+            double *restrict a = wide + i, *restrict b = wide + i + h;
+
+            for (int64_t k = 0; k < h; k++) {
+                double d = a[k] - b[k];
+
+                a[k] += b[k];
+                b[k] = d;
+            }
+        }
+    }
+    for (int64_t k = 0; k < 16 * q; k++) side[k] = (float)(wide[k] * scale);
+}
+
 #define CASE(q)                                                                                    \
     case q:                                                                                        \
         return NAME(units)(j, (q) < 16 ? 1 : (q) / 16, q);
@@ -106,6 +125,8 @@ TARGET static int64_t NAME(list)(const ws_transform_job *j)
         return NAME(units)(j, 32, 512);
     }
 }
+
+static const ws_transform_loops NAME(loops) = {NAME(list), NAME(hadamard)};
 
 #undef CASE
 #undef ALWAYS

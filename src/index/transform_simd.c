@@ -127,13 +127,13 @@ TARGET INLINE int64_t emit_avx512(const __m512 *r, int row, int lane, const ws_t
 #include "transform_kernel.h"
 #endif
 
-ws_transform_loop *ws_transform_simd(void)
+const ws_transform_loops *ws_transform_simd(void)
 {
 #if defined(__x86_64__)
     const char *path = ws_simd_name();
 
-    if (strcmp(path, "avx512") == 0) return list_avx512;
-    if (strcmp(path, "avx2") == 0) return list_avx2;
+    if (strcmp(path, "avx512") == 0) return &loops_avx512;
+    if (strcmp(path, "avx2") == 0) return &loops_avx2;
 #endif
-    return list_portable;
+    return &loops_portable;
 }

@@ -27,7 +27,7 @@ ws_newton_spec ws_newton_of(const ws_run *r)
     return (ws_newton_spec){.n = r->ds->n,
                             .ridge = o->ridge * (double)r->ds->n,
                             .tolerance = o->cg_tolerance,
-                            .most = 200,
+                            .most = 1000,
                             .serial = WS_SPD_SERIAL,
                             .sketch =
                                 strcmp(o->preconditioner, "gram") == 0 ? NULL : o->preconditioner,

@@ -96,6 +96,23 @@ ws_err ws_restore_rows(ws_ckpt *c, const ws_net *net, const ws_touched *t, const
     return ws_ckpt_get_rows(c, path, type, net->first, net->n, cols, data);
 }
 
+/* Output weights that are not trained are 1, -1 or 0, and added up as such. */
+static ws_err check_signs(const ws_ckpt *c, const ws_net *net)
+{
+    ws_err err = WS_OK;
+
+    for (int64_t i = 0; i < net->n * net->spec.c && !net->spec.train_output && !err; i++) {
+        double a = net->f64 ? net->f64->a[i] : (double)net->a[i];
+
+        if (a != 1 && a != -1 && a != 0)
+            err = ws_fail(WS_ERR_DATA,
+                          "%s has an output weight of %.3g in /model/a, which is not trained: it "
+                          "is damaged or not ours",
+                          ws_ckpt_file(c), a);
+    }
+    return ws_agree(net->comm, err);
+}
+
 ws_err ws_restore_net(ws_ckpt *c, const ws_touched *t, ws_net *net)
 {
     ws_net64 *f = net->f64;
@@ -110,6 +127,7 @@ ws_err ws_restore_net(ws_ckpt *c, const ws_touched *t, ws_net *net)
                                f ? (void *)f->a : net->a)))
         return err;
     if (f) ws_net64_round(net);
+    if ((err = check_signs(c, net))) return err;
     for (int64_t i = 0; i < t->n; i++) net->touched[t->local[i]] = 1;
     if (t->sparse) return WS_OK;
     err = ws_ckpt_get_rows(c, "/model/moved", WS_UINT8, net->first, net->n, 0, net->touched);

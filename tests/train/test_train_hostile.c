@@ -198,6 +198,18 @@ static void y_of_no_kind(hid_t f)
     word(f, "/data", "kind", "none");
 }
 
+/* Found by the fuzzer: it was added up as an integer. */
+static void half_a_sign(hid_t f)
+{
+    static float v[203 * 3];
+    hid_t set = H5Dopen2(f, "/model/a", H5P_DEFAULT);
+
+    H5Dread(set, H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, v);
+    v[203 * 3 - 1] = 0.5f;
+    H5Dwrite(set, H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, v);
+    H5Dclose(set);
+}
+
 static void a_huge_mean(hid_t f)
 {
     integer(f, "/data", "d", (int64_t)1 << 31);
@@ -261,6 +273,7 @@ static const struct {
     {no_labels, "does not fit together", 0},
     {classes_called_targets, "does not fit together", 0},
     {y_of_no_kind, "does not fit together", 0},
+    {half_a_sign, "/model/a", 0},
     {a_huge_mean, "/data/mean", 0},
     {a_long_history, "/progress/loss_history", 0},
     {moved_rows_in_disorder, "does not ascend", 1},

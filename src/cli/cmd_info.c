@@ -60,6 +60,22 @@ static ws_err get(ws_ckpt *c, const char *group, const char *name, char type, cJ
     return WS_OK;
 }
 
+/* Of implicit weights: how much is held.  Collective. */
+static ws_err read_implicit(ws_ckpt *c, cJSON *model)
+{
+    static const char *const names[] = {"listed", "held", "displacements"};
+    const cJSON *form = cJSON_GetObjectItem(model, "form");
+    ws_err err = WS_OK;
+
+    if (!cJSON_IsString(form) || strcmp(form->valuestring, "implicit") != 0) return WS_OK;
+    for (int k = 0; k < 3 && !err; k++) {
+        cJSON *v = NULL;
+
+        if (!(err = get(c, "/model", names[k], 'i', &v))) cJSON_AddItemToObject(model, names[k], v);
+    }
+    return err;
+}
+
 static ws_err read_facts(ws_ckpt *c, cJSON *all)
 {
     cJSON *v = NULL, *all_options = cJSON_AddObjectToObject(all, "options");
@@ -71,6 +87,7 @@ static ws_err read_facts(ws_ckpt *c, cJSON *all)
         if ((err = get(c, facts[k].group, facts[k].name, facts[k].type, &v))) return err;
         cJSON_AddItemToObject(group, facts[k].name, v);
     }
+    err = read_implicit(c, cJSON_GetObjectItem(all, "model"));
     for (const ws_opt *row = ws_train_table; row->name && !err; row++) {
         char type = row->type == WS_OPT_STR ? 't' : row->type == WS_OPT_REAL ? 'r' : 'i';
         if ((err = get(c, "/options", row->name, type, &v))) return err;

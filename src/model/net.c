@@ -19,6 +19,7 @@ static ws_err alloc_shard(ws_net *net)
     int64_t n = net->n;
     ws_err err;
 
+    if (s->implicit) return WS_OK;
     if ((err = ws_alloc(&net->w, n * s->d, sizeof *net->w, "weights")) ||
         (err = ws_alloc(&net->b, n, sizeof *net->b, "biases")) ||
         (err = ws_alloc(&net->a, n * s->c, sizeof *net->a, "output weights")) ||
@@ -84,8 +85,8 @@ ws_err ws_net_create(const ws_comm *comm, const ws_net_spec *spec, ws_net **out)
                             .first = net->first,
                             .pairs = ws_init_is_coupled(spec->init),
                             .moved = net->touched};
-    ws_net_start_rows(spec, net->first, net->n, net->w);
-    for (int64_t i = 0; i < net->n; i++)
+    if (!spec->implicit) ws_net_start_rows(spec, net->first, net->n, net->w);
+    for (int64_t i = 0; i < net->n && !spec->implicit; i++)
         ws_net_start(spec, net->first + i, NULL, net->b + i, net->a + i * spec->c);
     if (spec->keep_start) {
         copy(net->w0, net->w, net->n * spec->d);

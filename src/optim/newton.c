@@ -299,8 +299,8 @@ ws_err ws_newton_solve(ws_newton *nt, const double *r, double penalty, double da
 
 void ws_newton_traffic(const ws_newton *nt, int64_t *bytes, int64_t *meetings)
 {
-    *bytes = nt->meet.bytes;
-    *meetings = nt->meet.meetings;
+    *bytes = nt ? nt->meet.bytes : 0;
+    *meetings = nt ? nt->meet.meetings : 0;
 }
 
 const ws_newton_seconds *ws_newton_time(const ws_newton *nt)

@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "implicit.h"
 #include "run.h"
 #include "wingspan/core/alloc.h"
 
@@ -56,15 +57,17 @@ ws_err ws_run_test(ws_run *r)
         q.n = n - at < block ? n - at : block;
         q.ids = r->test + at;
         if (!err) err = ws_run_room(r, q.n);
-        if ((err = ws_outputs(r->net, r->ix, &r->ds->all, &q, &r->filter, &r->hits, &r->meet, err,
-                              r->out)))
+        if ((err = r->implicit ? ws_implicit_outputs(r->implicit->im, r->net, &r->ds->all, q.ids[0],
+                                                     q.n, &r->meet, err, r->out)
+                               : ws_outputs(r->net, r->ix, &r->ds->all, &q, &r->filter, &r->hits,
+                                            &r->meet, err, r->out)))
             return err;
         loss +=
             (double)q.n * ws_loss_batch(r->loss, &r->targets, q.ids, q.n, r->out, r->grad, &right);
         correct = right < 0 ? -1 : correct + right;
         if (real) error += squared_error(r, q.ids, q.n);
     }
-    r->counted = ws_index_count(r->ix);
+    if (r->ix) r->counted = ws_index_count(r->ix);
     r->test_loss = loss / (double)n;
     r->test_accuracy = correct < 0 ? NAN : (double)correct / (double)n;
     r->test_rmse = real ? sqrt(error / ((double)n * r->targets.c)) : NAN;

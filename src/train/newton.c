@@ -20,6 +20,8 @@
 /* Damping stays within [least, largest]; a promise below floor_of_promise of the loss is rounding. */
 static const double least = 1e-8, largest = 1e4, floor_of_promise = 1e-13;
 
+static const ws_newton_ways explicit_ways;
+
 ws_newton_spec ws_newton_of(const ws_run *r)
 {
     const ws_train_options *o = &r->opt;
@@ -42,14 +44,14 @@ ws_err ws_newton_setup(ws_run *r)
     r->newton.contraction = NAN;
     r->newton.damping = r->opt.damping;
     if (!ws_is_newton(&r->opt)) return WS_OK;
+    r->newton.ways = &explicit_ways;
     err = ws_alloc(&r->newton.residual, spec.n * r->targets.c, sizeof *r->newton.residual,
                    "residuals");
     if ((err = ws_agree(r->comm, err))) return err;
     return ws_newton_create(&spec, r->optim, &r->ds->all, &r->newton.nt);
 }
 
-/* The last evaluation is of the network as it is from now on. */
-static void stay(ws_run *r, int64_t n)
+static void settle(ws_run *r)
 {
     ws_hits swap = r->newton.hits;
     ws_filter filter = r->newton.filter;
@@ -58,6 +60,12 @@ static void stay(ws_run *r, int64_t n)
     r->hits = swap;
     r->newton.filter = r->filter;
     r->filter = filter;
+}
+
+/* The last evaluation is of the network as it is from now on. */
+static void stay(ws_run *r, int64_t n)
+{
+    r->newton.ways->settle(r);
     r->newton.error = 0;
     for (int64_t k = 0; k < n * r->targets.c; k++) {
         double e = r->grad[k] * (double)n;
@@ -74,7 +82,7 @@ static void stay(ws_run *r, int64_t n)
 static ws_err look(ws_run *r, const int64_t *ids, int64_t n)
 {
     int64_t k = COUNTS + (r->step == 0 ? n : 0), right;
-    ws_err err = ws_step_evaluate(r, ids, n, k);
+    ws_err err = r->newton.ways->evaluate(r, ids, n, k);
 
     if (err) return err;
     ws_step_dead(r, k);
@@ -117,22 +125,20 @@ static void move_back(ws_run *r)
 
 static ws_err solve(ws_run *r, double damping, ws_newton_step *s)
 {
-    double t = ws_seconds();
-    ws_err err = ws_newton_solve(r->newton.nt, r->newton.residual, r->newton.penalty, damping, s);
-
-    r->tally.solve += ws_seconds() - t;
-    r->newton.iterations += s->iterations;
-    return err;
+    return ws_newton_solve(r->newton.nt, r->newton.residual, r->newton.penalty, damping, s);
 }
 
 static ws_err linearise(ws_run *r)
 {
-    double t = ws_seconds();
-    ws_err err = ws_newton_linearise(r->newton.nt, &r->newton.hits);
-
-    r->tally.solve += ws_seconds() - t;
-    return err;
+    return ws_newton_linearise(r->newton.nt, &r->newton.hits);
 }
+
+static const ws_newton_ways explicit_ways = {.evaluate = ws_step_evaluate,
+                                             .settle = settle,
+                                             .linearise = linearise,
+                                             .solve = solve,
+                                             .move = move,
+                                             .move_back = move_back};
 
 /* Less damping after a step that kept its promise, more after one that hardly did. */
 static double next_damping(double damping, double gain)
@@ -148,7 +154,8 @@ static int at_the_floor(const ws_run *r, int64_t n)
 {
     const ws_net_spec *s = &r->net->spec;
     double k = (double)s->m * ws_gauss_tail(r->opt.shift);
-    double part = s->float64 ? 1e-28 : 1e-12, ulp = s->float64 ? 0x1p-52 : 0x1p-23;
+    int wide = s->float64 || s->implicit;
+    double part = wide ? 1e-28 : 1e-12, ulp = wide ? 0x1p-52 : 0x1p-23;
     double lost = ulp * s->scale * k * s->init_scale * s->x_scale;
     double floor2 = fmax(part * 2 * r->newton.base, lost * lost * s->c);
 
@@ -160,18 +167,21 @@ static ws_err attempt(ws_run *r, const int64_t *ids, int64_t n, double damping, 
                       double *promise)
 {
     ws_newton_step s;
-    ws_err err = solve(r, damping, &s);
+    double t = ws_seconds();
+    ws_err err = r->newton.ways->solve(r, damping, &s);
 
+    r->tally.solve += ws_seconds() - t;
+    r->newton.iterations += s.iterations;
     *gain = 0;
     *promise = 1;
     if (err || !s.ok) return err;
     *promise = s.predicted / ((double)n * r->newton.loss);
     if (*promise < floor_of_promise) return WS_OK;
-    move(r);
-    if ((err = ws_step_evaluate(r, ids, n, COUNTS))) return err;
+    r->newton.ways->move(r);
+    if ((err = r->newton.ways->evaluate(r, ids, n, COUNTS))) return err;
     *gain = (double)n * (r->newton.loss - r->step_loss) / s.predicted;
     if (*gain < 0.75 && at_the_floor(r, n)) *gain = *promise = 0;
-    if (!(*gain > 0)) move_back(r);
+    if (!(*gain > 0)) r->newton.ways->move_back(r);
     return WS_OK;
 }
 
@@ -189,7 +199,7 @@ static void give_up(ws_run *r)
         ws_progress_say(&r->progress,
                         "no step lowers the loss any more: it is as low as %s weights allow, or "
                         "the samples contradict each other",
-                        r->opt.precision);
+                        r->net->spec.implicit ? "float64" : r->opt.precision);
 }
 
 static void accept(ws_run *r, int64_t n, double damping, double gain)
@@ -206,14 +216,16 @@ static void accept(ws_run *r, int64_t n, double damping, double gain)
 
 ws_err ws_run_newton(ws_run *r, const int64_t *ids, int64_t n)
 {
-    double damping = r->newton.damping, gain = 0, promise = 1, more = 10;
+    double damping = r->newton.damping, gain = 0, promise = 1, more = 10, t;
     int64_t bytes, meetings, now_bytes, now_meetings;
     ws_err err;
 
     ws_newton_traffic(r->newton.nt, &bytes, &meetings);
     if (!r->newton.known && (err = look(r, ids, n))) return err;
     r->newton.iterations = 0;
-    if (r->newton.loss > 0 && (err = linearise(r))) return err;
+    t = ws_seconds();
+    if (r->newton.loss > 0 && (err = r->newton.ways->linearise(r))) return err;
+    r->tally.solve += ws_seconds() - t;
     while (r->newton.loss > 0) {
         if ((err = attempt(r, ids, n, damping, &gain, &promise))) return err;
         if (gain > 0 || promise < floor_of_promise || damping * more > largest) break;

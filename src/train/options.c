@@ -3,6 +3,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "implicit.h"
 #include "run.h"
 
 #define F(x) offsetof(ws_train_options, x)
@@ -36,6 +37,8 @@ const ws_opt ws_train_table[] = {
      "active: 1/sqrt(m Q(shift)); theory: 1/sqrt(m); or a number", 0},
     {"precision", WS_OPT_STR, F(precision), "float32", "float32|float64", "Network",
      "of the weights; float64 is for residuals below 1e-6, and takes three times the memory", 0},
+    {"weights", WS_OPT_STR, F(weights), "explicit", "explicit|implicit", "Network",
+     "implicit: of very wide networks hold only neurons that fire, in float64 (gauss-newton)", 0},
 
     {"loss", WS_OPT_STR, F(loss), "auto", "auto|squared|logistic|softmax", "Training",
      "auto: logistic for two classes and 0/1 labels, softmax for more, else squared", 0},
@@ -134,6 +137,11 @@ int ws_is_newton(const ws_train_options *o)
     return strcmp(o->optimizer, "gauss-newton") == 0;
 }
 
+int ws_is_implicit(const ws_train_options *o)
+{
+    return strcmp(o->weights, "implicit") == 0;
+}
+
 /* What goes with gauss-newton. */
 static ws_err check_newton(const ws_train_options *o)
 {
@@ -159,7 +167,7 @@ ws_err ws_options_check(const ws_train_options *o)
 
     if (!o->data[0])
         return ws_fail(WS_ERR_USAGE, "--data is missing: name the data set to train on");
-    if (check_newton(o)) return WS_ERR_USAGE;
+    if (check_newton(o) || ws_implicit_check(o)) return WS_ERR_USAGE;
     if (gd && o->batch > 0)
         return ws_fail(WS_ERR_USAGE,
                        "--batch %lld does not go with --optimizer gd, which uses all samples: "

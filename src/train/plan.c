@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "implicit.h"
 #include "run.h"
 #include "wingspan/core/fmath.h"
 
@@ -56,6 +57,7 @@ ws_err ws_run_plan(const ws_run *r, ws_plan *p)
     double entries = (double)r->batch * r->targets.c;
 
     *p = (ws_plan){0};
+    if (spec.implicit) kind = "none";
     ws_comm_node(r->comm, &node);
     leader = node.rank == 0;
     ws_comm_destroy(&node);
@@ -65,8 +67,14 @@ ws_err ws_run_plan(const ws_run *r, ws_plan *p)
         ws_newton_spec ns = ws_newton_of(r);
         p->optimiser += ws_newton_bytes(&ns, &spec, ip.n, r->comm->size);
     }
-    p->index = ws_index_bytes(kind, &ip);
-    p->pairs = pair_bytes(r, ip.n);
+    p->index = spec.implicit ? 0 : ws_index_bytes(kind, &ip);
+    p->pairs = spec.implicit ? 0 : pair_bytes(r, ip.n);
+    if (spec.implicit) {
+        double pairs = entries * (entries + 1) / 2, order = entries * entries;
+
+        p->weights = ws_implicit_bytes(&spec, r->ds->n, (double)ip.n, ip.active);
+        p->optimiser = 8 * (pairs + 2 * order + (double)r->ds->n * (double)r->ds->n);
+    }
     p->exchange = entries * (2 * sizeof(double) + 2 * sizeof(int64_t)) +
                   (double)ws_near_bytes(r->batch, r->ds->n, r->ds->d);
     p->data = ws_dataset_bytes(r->ds->n + r->ds->n_test, r->ds->d, r->ds->columns);
@@ -97,7 +105,9 @@ void ws_plan_print(const ws_run *r, const ws_plan *p)
     const char *kind = ip.smooth                ? "all"
                        : r->opt.index[0] == 'a' ? ws_index_choose(&ip, reason)
                                                 : r->opt.index;
-    int64_t words = 2 * (r->batch * r->targets.c + 1) + COUNTS + 2;
+    int implicit = ws_is_implicit(&r->opt);
+    int64_t e = r->batch * r->targets.c, pairs = implicit ? e * (e + 1) / 2 : 0;
+    int64_t words = 2 * (e + 1) + COUNTS + 2 + pairs;
 
     printf("plan: nothing is trained\n");
     printf("data      %s: %lld samples, %lld to test, %lld columns, %d outputs, loss %s\n",
@@ -107,17 +117,21 @@ void ws_plan_print(const ws_run *r, const ws_plan *p)
            (long long)r->opt.width, r->comm->size, (long long)ip.n, r->opt.shift);
     printf("active    about %.0f neurons a sample (%.3g %%)\n", p->active,
            100 * p->active / (double)r->opt.width);
-    printf("index     %s%s%s\n", ws_index_title(kind), ip.smooth ? "" : ": ",
-           ip.smooth ? "" : reason);
-    if (r->opt.index[0] == 'a' && ws_index_close(&ip) > 1)
+    if (implicit)
+        printf("index     none: the neurons that fire at the start are listed once and held\n");
+    else
+        printf("index     %s%s%s\n", ws_index_title(kind), ip.smooth ? "" : ": ",
+               ip.smooth ? "" : reason);
+    if (!implicit && r->opt.index[0] == 'a' && ws_index_close(&ip) > 1)
         printf("          %d kinds are close: they will be timed at the start\n",
                ws_index_close(&ip));
     printf("steps     %lld of %lld samples, %lld an epoch\n", (long long)r->total,
            (long long)r->batch, (long long)r->per_epoch);
     printf("a step    1 reduction of %.1f kB a rank%s\n", (double)words * 8 / 1e3,
-           ws_is_newton(&r->opt) ? ", again for each iteration of conjugate gradients" : "");
+           ws_is_newton(&r->opt) && !implicit ? ", again for each iteration of conjugate gradients"
+                                              : "");
     printf("memory of the largest rank\n");
-    line("weights", p->weights);
+    line(implicit ? "neurons that fire, twice" : "weights", p->weights);
     line("optimiser", p->optimiser);
     line("index", p->index);
     line("fired pairs of a batch", p->pairs);
@@ -127,9 +141,10 @@ void ws_plan_print(const ws_run *r, const ws_plan *p)
     printf("memory of all ranks            %10.1f MB\n", p->total / 1e6);
     if (r->opt.checkpoint[0])
         printf("checkpoint                     %10.1f MB, %lld kept\n",
-               ((double)r->opt.width * (ws_run_spec(r).float64 ? 8 : 4) *
-                    (double)(r->ds->d + 1 + r->targets.c) +
-                p->optimiser * (double)r->opt.width / (double)ip.n) /
+               (implicit ? p->weights / 2 * (double)r->opt.width / (double)ip.n
+                         : (double)r->opt.width * (ws_run_spec(r).float64 ? 8 : 4) *
+                                   (double)(r->ds->d + 1 + r->targets.c) +
+                               p->optimiser * (double)r->opt.width / (double)ip.n) /
                    1e6,
                (long long)r->opt.keep);
 }

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "implicit.h"
 #include "run.h"
 #include "wingspan/core/alloc.h"
 #include "wingspan/core/fmath.h"
@@ -13,6 +14,7 @@
 struct ws_predictor {
     const ws_comm *comm;
     ws_net *net;
+    ws_implicit_model implicit; /* .net is then net, and there is no index */
     ws_index *ix;
     const ws_loss *loss;
     ws_preparation prep;
@@ -28,8 +30,13 @@ static ws_err read_checkpoint(ws_predictor *p, ws_ckpt *c)
     int64_t columns;
     ws_err err;
 
-    if ((err = ws_checkpoint_rows(c, p->comm, &p->net)) ||
-        (err = ws_resume_preparation(c, p->comm, &p->prep)) ||
+    if (ws_implicit_is_form(c)) {
+        err = ws_implicit_model_open(c, p->comm, &p->implicit);
+        p->net = p->implicit.net;
+    } else {
+        err = ws_checkpoint_rows(c, p->comm, &p->net);
+    }
+    if (err || (err = ws_resume_preparation(c, p->comm, &p->prep)) ||
         (err = ws_ckpt_get_text(c, "/options", "loss", loss, sizeof loss)) ||
         (err = ws_ckpt_get_text(c, "/data", "kind", p->kind, sizeof p->kind)) ||
         (err = ws_ckpt_get_int(c, "/data", "columns", &columns)))
@@ -61,6 +68,7 @@ static ws_err make_index(ws_predictor *p)
     char reason[200];
     ws_err err;
 
+    if (p->implicit.net) return WS_OK;
     for (int k = 0; k < p->comm->size; k++)
         if (ws_layout_count(&p->net->layout, k) > plan.n)
             plan.n = ws_layout_count(&p->net->layout, k);
@@ -96,7 +104,10 @@ void ws_predictor_close(ws_predictor **p)
 {
     if (!*p) return;
     ws_index_destroy(&(*p)->ix);
-    ws_net_destroy(&(*p)->net);
+    if ((*p)->implicit.net)
+        ws_implicit_model_close(&(*p)->implicit);
+    else
+        ws_net_destroy(&(*p)->net);
     ws_preparation_free(&(*p)->prep);
     ws_free(p);
 }
@@ -123,8 +134,11 @@ static ws_err outputs(ws_predictor *p, const ws_dataset *ds, int64_t first, int6
     for (int64_t at = 0; at < n && !err; at += BLOCK) {
         ws_samples x = slice(ds, first + at, n - at < BLOCK ? n - at : BLOCK);
         ws_query q = {.kind = WS_QUERY_ANY, .n = x.n, .x = &x, .threshold = p->net->spec.threshold};
-        err = ws_outputs(p->net, p->ix, NULL, &q, &filter, &hits, &meet, WS_OK,
-                         out + at * p->net->spec.c);
+        double *to = out + at * p->net->spec.c;
+
+        err = p->implicit.im
+                  ? ws_implicit_outputs(p->implicit.im, p->net, &x, 0, x.n, &meet, WS_OK, to)
+                  : ws_outputs(p->net, p->ix, NULL, &q, &filter, &hits, &meet, WS_OK, to);
     }
     ws_hits_free(&hits);
     ws_filter_free(&filter);

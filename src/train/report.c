@@ -49,7 +49,7 @@ static ws_err put_run(ws_run *r)
     ws_metrics_int(m, "outputs", r->targets.c);
     ws_metrics_text(m, "index_kind", ws_index_title(r->index_kind));
     ws_metrics_text(m, "index_reason", r->index_reason);
-    ws_metrics_flag(m, "index_exact", ws_index_is_exact(r->ix));
+    ws_metrics_flag(m, "index_exact", !r->ix || ws_index_is_exact(r->ix));
     ws_metrics_text(m, "simd", ws_simd_name());
     ws_metrics_real(m, "lambda_max", r->lambda);
     ws_metrics_int(m, "resumed_at", r->step);
@@ -77,9 +77,10 @@ static void put_seconds(ws_metrics *m, const char *key, double total, int64_t st
 static void put_newton(ws_run *r)
 {
     ws_metrics *m = r->metrics;
-    ws_newton_seconds now = *ws_newton_time(r->newton.nt), *told = &r->newton.told;
+    ws_newton_seconds now = {0}, *told = &r->newton.told;
     int64_t steps = r->tally.steps;
 
+    if (r->newton.nt) now = *ws_newton_time(r->newton.nt);
     put_seconds(m, "seconds_gram", now.gram - told->gram, steps);
     put_seconds(m, "seconds_pack", now.pack - told->pack, steps);
     put_seconds(m, "seconds_factor", now.factor - told->factor, steps);
@@ -128,7 +129,7 @@ static ws_err put_step(ws_run *r)
     put_seconds(m, "seconds_index", t->index, t->steps);
     put_seconds(m, "seconds_checkpoint", t->checkpoint, t->steps);
     ws_metrics_real(m, "rate", r->rate);
-    if (r->newton.nt) put_newton(r);
+    if (r->newton.ways) put_newton(r);
     if (r->tested_at == r->step) {
         ws_metrics_real(m, "test_loss", r->test_loss);
         ws_metrics_real(m, "test_accuracy", r->test_accuracy);

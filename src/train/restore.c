@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "implicit.h"
 #include "restore_rows.h"
 #include "wingspan/core/alloc.h"
 #include "wingspan/model/net64.h"
@@ -28,8 +29,10 @@ ws_err ws_restore_check(ws_ckpt *c, int64_t m, int64_t d)
 {
     int moved = ws_ckpt_has(c, "/model/touched"), ndims;
     int64_t dims[2] = {0, 0};
-    ws_err err = ws_ckpt_shape(c, moved ? "/model/w_touched" : "/model/w", &ndims, dims);
+    ws_err err;
 
+    if (ws_implicit_is_form(c)) return ws_implicit_sizes(c, d);
+    err = ws_ckpt_shape(c, moved ? "/model/w_touched" : "/model/w", &ndims, dims);
     if (err) return err;
     if ((moved || dims[0] == m) && (d == 0 || dims[1] == d)) return WS_OK;
     return ws_fail(WS_ERR_DATA,
@@ -135,8 +138,7 @@ ws_err ws_restore_net(ws_ckpt *c, const ws_touched *t, ws_net *net)
     return err;
 }
 
-/* What the file says the network is. */
-static ws_err read_spec(ws_ckpt *c, ws_net_spec *s)
+ws_err ws_restore_spec(ws_ckpt *c, ws_net_spec *s)
 {
     char activation[64], init[64], word[64];
     int64_t outputs, seed;
@@ -184,9 +186,10 @@ ws_err ws_checkpoint_rows(ws_ckpt *c, const ws_comm *comm, ws_net **net)
 {
     ws_net_spec spec;
     ws_touched t = {0};
-    ws_err err = read_spec(c, &spec);
+    ws_err err = ws_restore_spec(c, &spec);
 
     *net = NULL;
+    if (!err && ws_implicit_is_form(c)) return ws_implicit_rows(c, comm, net);
     if (err || (err = ws_restore_check(c, spec.m, spec.d)) ||
         (err = ws_net_create(comm, &spec, net)))
         return err;

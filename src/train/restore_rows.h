@@ -30,4 +30,7 @@ ws_err ws_restore_rows(ws_ckpt *c, const ws_net *net, const ws_touched *t, const
 /** Weights, biases, output weights and moved flags.  net is at its start.  Collective; agreed. */
 ws_err ws_restore_net(ws_ckpt *c, const ws_touched *t, ws_net *net);
 
+/** What the file says the network is.  Collective; agreed. */
+ws_err ws_restore_spec(ws_ckpt *c, ws_net_spec *s);
+
 #endif

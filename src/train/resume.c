@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "implicit.h"
 #include "restore_rows.h"
 #include "run.h"
 #include "wingspan/core/alloc.h"
@@ -88,6 +89,11 @@ ws_err ws_resume_options(ws_ckpt *c, ws_train_options *o, const ws_opt_given *gi
             memcpy((char *)&stored + row->field, (const char *)o + row->field, field_size(row));
     }
     if (err || (err = ws_restore_check(c, stored.width, 0))) return err;
+    if (ws_is_implicit(&stored) != ws_implicit_is_form(c))
+        return ws_fail(WS_ERR_DATA,
+                       "%s holds weights of another form than its --weights %s: it is damaged or "
+                       "not ours",
+                       ws_ckpt_file(c), stored.weights);
     /* A limit on the command line replaces both stored limits. */
     if (was_given(given, "steps") || was_given(given, "epochs")) {
         stored.steps = was_given(given, "steps") ? o->steps : 0;
@@ -218,11 +224,11 @@ static ws_err get_progress(ws_ckpt *c, ws_run *r)
         (err = ws_ckpt_get_int(c, g, "history_stride", &r->history_stride)))
         return err;
     if (r->step < 0 || r->step > (int64_t)1 << 40 || r->history_stride < 1 ||
-        r->history_stride > (int64_t)1 << 40 || (!r->newton.nt && !(r->rate > 0)) ||
+        r->history_stride > (int64_t)1 << 40 || (!r->newton.ways && !(r->rate > 0)) ||
         r->epoch_samples < 0 || r->epoch_samples > r->ds->n || r->step_samples < 0)
         return ws_fail(WS_ERR_DATA, "%s has a /progress that cannot be: it is damaged or not ours",
                        ws_ckpt_file(c));
-    if (r->newton.nt && (err = ws_ckpt_get_real(c, g, "damping", &r->newton.damping))) return err;
+    if (r->newton.ways && (err = ws_ckpt_get_real(c, g, "damping", &r->newton.damping))) return err;
     if (!ws_ckpt_has(c, "/progress/loss_history")) return WS_OK;
     if ((err = ws_ckpt_shape(c, "/progress/loss_history", &ndims, dims))) return err;
     if (dims[0] > HISTORY)
@@ -235,7 +241,13 @@ static ws_err get_progress(ws_ckpt *c, ws_run *r)
 ws_err ws_resume_state(ws_ckpt *c, ws_run *r)
 {
     ws_touched t = {0};
-    ws_err err = ws_touched_open(c, r->comm, r->net, &t);
+    ws_err err;
+
+    if (r->implicit) {
+        err = ws_implicit_get(c, r->net, r->implicit->im, r->ds->n, &r->implicit->listed);
+        return err ? err : get_progress(c, r);
+    }
+    err = ws_touched_open(c, r->comm, r->net, &t);
 
     if (!err) err = ws_restore_net(c, &t, r->net);
     if (!err) err = get_optim(c, &t, r);

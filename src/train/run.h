@@ -56,6 +56,19 @@ typedef struct ws_filter {
     double *fresh;
     int64_t z_capacity, id_capacity, fresh_capacity;
 } ws_filter;
+/* How a Gauss-Newton step is taken, for explicit and implicit weights (newton.c, implicit.c). */
+struct ws_run;
+typedef struct ws_newton_ways {
+    /* stages 1 to 4 of step.c, at the place where the last move led */
+    ws_err (*evaluate)(struct ws_run *r, const int64_t *ids, int64_t n, int64_t k);
+    void (*settle)(struct ws_run *r); /* the run stays there; local */
+    ws_err (*linearise)(struct ws_run *r);
+    ws_err (*solve)(struct ws_run *r, double damping, ws_newton_step *s);
+    void (*move)(struct ws_run *r); /* take the last solution, or put it back; local */
+    void (*move_back)(struct ws_run *r);
+} ws_newton_ways;
+
+extern const ws_newton_ways ws_implicit_ways;
 
 /* The samples of a batch, side by side; {0} to start (near.c). */
 typedef struct ws_near {
@@ -109,20 +122,22 @@ typedef struct ws_run {
     int64_t dead;             /* samples of epoch 0 on which nothing fired */
     int stop, save;           /* what the last meeting said */
 
+    struct ws_implicit_run *implicit; /* --weights implicit (implicit.h); NULL: net has its rows */
     struct {
-        ws_newton *nt;      /* NULL: a first-order optimiser */
-        int known;          /* what follows is of the network as it is */
-        ws_hits hits;       /* who fires */
-        ws_filter filter;   /* of hits */
-        double *residual;   /* [n x c] f - y */
-        double loss, error; /* penalty included; |residual|^2 */
-        double penalty;     /* |theta - theta(0)|^2 */
-        double base;        /* loss of outputs 0 */
-        int64_t correct;    /* as step_correct */
-        double damping;     /* of the next step: the only state that a checkpoint holds */
-        double contraction; /* |residual| after the last step by before */
-        int iterations;     /* of conjugate gradients in the last step */
-        int stuck;          /* no step lowers the loss any more: the run ends */
+        const ws_newton_ways *ways; /* NULL: a first-order optimiser */
+        ws_newton *nt;              /* of explicit weights */
+        int known;                  /* what follows is of the network as it is */
+        ws_hits hits;               /* who fires */
+        ws_filter filter;           /* of hits */
+        double *residual;           /* [n x c] f - y */
+        double loss, error;         /* penalty included; |residual|^2 */
+        double penalty;             /* |theta - theta(0)|^2 */
+        double base;                /* loss of outputs 0 */
+        int64_t correct;            /* as step_correct */
+        double damping;             /* of the next step: the only state that a checkpoint holds */
+        double contraction;         /* |residual| after the last step by before */
+        int iterations;             /* of conjugate gradients in the last step */
+        int stuck;                  /* no step lowers the loss any more: the run ends */
 
         ws_newton_seconds told; /* at the last line of metrics */
     } newton;
@@ -193,13 +208,18 @@ ws_err ws_run_step(ws_run *r);
 ws_err ws_step_evaluate(ws_run *r, const int64_t *ids, int64_t n, int64_t k); /* stages 1 to 4 */
 void ws_step_count(ws_run *r, int64_t n, int64_t k);                          /* local */
 void ws_step_dead(ws_run *r, int64_t k);                                      /* local */
+void ws_step_wishes(const ws_run *r, int64_t *count); /* local: memory, stop, save */
+/* The loss of the outputs in r->out, the same on every rank.  Local. */
+ws_err ws_step_loss(ws_run *r, const int64_t *ids, int64_t n, double penalty);
+int ws_stop_asked(void);       /* local: has this process had a signal? */
 void ws_run_forget_stop(void); /* a request is good for one run */
 
 /* newton.c - collective */
 ws_newton_spec ws_newton_of(const ws_run *r); /* local */
 ws_err ws_newton_setup(ws_run *r);
 ws_err ws_run_newton(ws_run *r, const int64_t *ids, int64_t n);
-int ws_is_newton(const ws_train_options *o); /* local */
+int ws_is_newton(const ws_train_options *o);   /* local */
+int ws_is_implicit(const ws_train_options *o); /* local */
 
 /* filter.c - local: who fires in either precision; the threshold an index is built for; moves of a
  * step on these hits as the index must be told them; ws_index_verify() by the float64 weights */

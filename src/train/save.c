@@ -3,7 +3,7 @@
  *   /options    every option, resolved
  *   /data       name, path, shape, checksum; mean, inverse, y_mean, y_scale, label
  *   /model      w, b, a, moved (all rows), or touched, w_touched, b_touched, a_touched; of the run's
- *               --precision
+ *               --precision; or what implicit_file.c says
  *   /optim      the optimiser's arrays in the same form
  *   /progress   step, epoch, position, rate, sums of the epoch, history of the loss
  *   /format     version */
@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "implicit.h"
 #include "run.h"
 #include "wingspan/core/alloc.h"
 #include "wingspan/core/clock.h"
@@ -189,7 +190,7 @@ static ws_err put_progress(ws_ckpt_writer *w, const ws_run *r)
         (err = ws_ckpt_put_real(w, g, "seconds", run_seconds(r, ws_seconds()))) ||
         (err = ws_ckpt_put_int(w, g, "history_stride", r->history_stride)))
         return err;
-    if (r->newton.nt && (err = ws_ckpt_put_real(w, g, "damping", r->newton.damping))) return err;
+    if (r->newton.ways && (err = ws_ckpt_put_real(w, g, "damping", r->newton.damping))) return err;
     return put_vector(w, "/progress/loss_history", WS_FLOAT64, r->history_n, r->history);
 }
 
@@ -202,8 +203,12 @@ static ws_err put_model(ws_ckpt_writer *w, const ws_run *r, int dense)
         (err = ws_ckpt_put_int(w, "/model", "outputs", s->c)) ||
         (err = ws_ckpt_put_real(w, "/model", "threshold", s->threshold)) ||
         (err = ws_ckpt_put_real(w, "/model", "scale", s->scale)) ||
-        (err = ws_ckpt_put_text(w, "/model", "form", dense ? "all" : "touched")))
+        (err = ws_ckpt_put_text(w, "/model", "form",
+                                r->implicit ? "implicit"
+                                : dense     ? "all"
+                                            : "touched")))
         return err;
+    if (r->implicit) return ws_implicit_put(w, r);
     return dense ? put_all_rows(w, r) : put_touched_rows(w, r);
 }
 
@@ -219,8 +224,8 @@ static double state_bytes(const ws_run *r)
 
 ws_err ws_run_save(ws_run *r)
 {
-    double bytes = state_bytes(r), t = ws_seconds();
-    int dense = bytes <= r->opt.checkpoint_dense;
+    double bytes = r->implicit ? ws_implicit_file_bytes(r) : state_bytes(r), t = ws_seconds();
+    int dense = r->implicit || bytes <= r->opt.checkpoint_dense; /* space is reserved */
     ws_ckpt_writer *w = NULL;
     ws_err err = ws_agree(r->comm, r->pending);
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "implicit.h"
 #include "run.h"
 #include "wingspan/core/alloc.h"
 #include "wingspan/core/fmath.h"
@@ -120,7 +121,8 @@ ws_net_spec ws_run_spec(const ws_run *r)
                      .train_bias = strcmp(o->bias, "trained") == 0,
                      .train_output = strcmp(o->output_weights, "trained") == 0,
                      .keep_start = o->ridge > 0,
-                     .float64 = strcmp(o->precision, "float64") == 0};
+                     .float64 = strcmp(o->precision, "float64") == 0,
+                     .implicit = ws_is_implicit(o)};
 
     if (strcmp(o->output_scale, "active") == 0)
         s.scale = 1 / sqrt((double)s.m * s.phi->power(r->spread, s.threshold));
@@ -175,7 +177,10 @@ static ws_err choose_index(ws_run *r)
     ws_index_plan p = ws_run_index_plan(r);
     const char *word = r->opt.index;
 
-    if (p.smooth) {
+    if (ws_is_implicit(&r->opt)) {
+        r->index_kind = "none";
+        snprintf(r->index_reason, sizeof r->index_reason, "all neurons that ever fire are held");
+    } else if (p.smooth) {
         if (strcmp(word, "auto") != 0)
             return ws_fail(WS_ERR_USAGE,
                            "--index %s goes with --activation relu: %s uses every neuron", word,
@@ -204,7 +209,7 @@ ws_err ws_run_network(ws_run *r)
         return ws_fail(WS_ERR_USAGE,
                        "--shift %g leaves no neuron active at width %lld: use a smaller shift",
                        r->opt.shift, (long long)spec.m);
-    if ((err = ws_net_create(r->comm, &spec, &r->net))) return err;
+    if ((err = ws_net_create(r->comm, &spec, &r->net)) || spec.implicit) return err;
     return ws_optim_create(&opt, r->net, &r->optim);
 }
 
@@ -246,6 +251,7 @@ void ws_run_free(ws_run *r)
     ws_metrics_close(&r->metrics);
     ws_index_destroy(&r->ix);
     ws_newton_destroy(&r->newton.nt);
+    ws_implicit_end(r);
     ws_hits_free(&r->newton.hits);
     ws_filter_free(&r->newton.filter);
     ws_free(&r->newton.residual);

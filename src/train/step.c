@@ -96,6 +96,19 @@ static ws_err count_flips(ws_run *r, int64_t *flips)
     return WS_OK;
 }
 
+int ws_stop_asked(void)
+{
+    return stop_flag != 0;
+}
+
+void ws_step_wishes(const ws_run *r, int64_t *count)
+{
+    count[COUNT_MEMORY] = ws_alloc_bytes();
+    count[COUNT_STOP] = stop_flag != 0;
+    count[COUNT_SAVE] =
+        r->comm->rank == 0 && r->save_seconds > 0 && ws_seconds() - r->saved_at >= r->save_seconds;
+}
+
 /* What this rank puts into the plain counts of the meeting. */
 static void fill_counts(ws_run *r, int64_t flips, int64_t *count)
 {
@@ -111,10 +124,7 @@ static void fill_counts(ws_run *r, int64_t flips, int64_t *count)
     count[COUNT_CHECKED] = now.checked - r->counted.checked;
     count[COUNT_FOUND] = now.found - r->counted.found;
     count[COUNT_FLIPS] = flips;
-    count[COUNT_MEMORY] = ws_alloc_bytes();
-    count[COUNT_STOP] = stop_flag != 0;
-    count[COUNT_SAVE] =
-        r->comm->rank == 0 && r->save_seconds > 0 && ws_seconds() - r->saved_at >= r->save_seconds;
+    ws_step_wishes(r, count);
     count[COUNT_VERIFIED] = r->comm->rank == 0 ? r->check.queries : 0;
     count[COUNT_MISSED] = r->check.missed;
     r->counted = now;
@@ -164,6 +174,13 @@ static ws_err loss_of_batch(ws_run *r, const int64_t *ids, int64_t n)
                                     ws_optim_penalty_exponent(r->optim));
 
     ws_net_outputs(r->net, r->meet.hi, r->meet.lo, entries, r->out);
+    return ws_step_loss(r, ids, n, penalty);
+}
+
+ws_err ws_step_loss(ws_run *r, const int64_t *ids, int64_t n, double penalty)
+{
+    int64_t entries = n * r->targets.c;
+
     r->step_loss = ws_loss_batch(r->loss, &r->targets, ids, n, r->out, r->grad, &r->step_correct);
     r->step_loss += r->opt.ridge / 2 * penalty;
     r->step_penalty = penalty;
@@ -259,7 +276,7 @@ ws_err ws_run_step(ws_run *r)
     const int64_t *ids = batch_of(r, &n);
     ws_err err;
 
-    if (r->newton.nt) return ws_run_newton(r, ids, n);
+    if (r->newton.ways) return ws_run_newton(r, ids, n);
     k = COUNTS + (r->step < r->per_epoch ? n : 0);
     /* From here the error is the same on all ranks, or waits for the next meeting. */
     if ((err = ws_step_evaluate(r, ids, n, k))) return err;

@@ -5,6 +5,7 @@
 
 #include "ws_test.h"
 
+#include "wingspan/core/dot.h"
 #include "wingspan/core/random.h"
 
 /* Known answers of Random123 1.09, file kat_vectors, philox 4 32 10. */
@@ -107,7 +108,62 @@ static void a_permutation_has_every_number_once_and_no_favourites(void **state)
     for (int i = 0; i < 7; i++) assert_true(abs(first[i] - 1000) < 150);
 }
 
+/* On each vector unit; ids beyond 32 bits, and lengths and counts that fill no vector. */
+static void rows_of_many_ids_have_the_bits_of_one(void **state)
+{
+    static const char *const units[] = {"portable", "avx512"};
+    const char *was = ws_simd_name();
+    ws_key key = {77, WS_STREAM_TEST, 3};
+    enum { MOST = 21 };
+    int64_t id[MOST];
+    float rows[MOST * 40], row[40];
+    uint32_t blocks[4 * MOST], block[4];
+
+    (void)state;
+    for (int i = 0; i < MOST; i++) id[i] = (int64_t)i * 987654321 + 5;
+    for (int k = 0; k < 2; k++)
+        for (int64_t d = 1; d <= 40 && ws_simd_select(units[k]); d += 3) {
+            int64_t n = 1 + d % MOST;
+
+            ws_random_normal_rows(&key, id, n, d, 1.7, rows);
+            ws_random_blocks(&key, id, n, (uint32_t)d, blocks);
+            for (int64_t i = 0; i < n; i++) {
+                ws_random_normal(&key, (uint64_t)id[i], d, 1.7, row);
+                assert_memory_equal(rows + i * d, row, (size_t)d * sizeof *row);
+                ws_random_block(&key, (uint64_t)id[i], (uint32_t)d, block);
+                assert_memory_equal(blocks + 4 * i, block, sizeof block);
+            }
+        }
+    assert_true(ws_simd_select(was));
+}
+
+/* Proposals rest on the bound; words near 0 and 2^32 are the worst, and 2^21 draws meet some. */
+static void near_numbers_are_as_near_as_promised(void **state)
+{
+    enum { LENGTH = 30, WIDE = 32 };
+    ws_key key = {5, WS_STREAM_TEST, 0};
+    static float cols[WIDE * 16], row[LENGTH];
+    double most = 0;
+
+    (void)state;
+    for (uint64_t k = 0; k < 4096; k++) {
+        int step = 1 + (int)(k % 2);
+        uint64_t first = (k << 32) + 32 * k;
+
+        if (!ws_random_normal_near(&key, first, step, LENGTH, cols)) return;
+        for (uint64_t l = 0; l < 16; l++) {
+            ws_random_normal(&key, first + l * (uint64_t)step, LENGTH, 1, row);
+            for (int j = 0; j < LENGTH; j++)
+                most = fmax(most, fabs((double)row[j] - (double)cols[16 * j + (int)l]));
+        }
+    }
+    assert_true(most <= WS_RANDOM_NEAR);
+    assert_true(most > WS_RANDOM_NEAR / 100);
+}
+
 static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(rows_of_many_ids_have_the_bits_of_one),
+    cmocka_unit_test(near_numbers_are_as_near_as_promised),
     cmocka_unit_test(philox_gives_its_published_answers),
     cmocka_unit_test(a_coordinate_does_not_depend_on_the_length),
     cmocka_unit_test(streams_seeds_layers_and_ids_differ),

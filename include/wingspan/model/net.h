@@ -39,6 +39,7 @@ typedef struct ws_net_spec {
     int train_bias, train_output; /* 0 or 1 */
     int keep_start;               /* keep w(0), b(0), a(0) for ridge */
     int float64;                  /* 1: weights are float64; 0: float32 */
+    int implicit;                 /* 1: no rows are held here, w, b, a are NULL: see implicit.h */
 } ws_net_spec;
 
 typedef struct ws_net {

@@ -94,7 +94,7 @@ void ws_newton_undo(ws_newton *nt, ws_moves *moves);
 /** out = J J' v, [n x c].  Collective; for tests.  @return agreed */
 ws_err ws_newton_product(ws_newton *nt, const double *v, double *out);
 
-/** Bytes sent and meetings held by this rank so far.  Not collective. */
+/** Bytes sent and meetings held by this rank so far, 0 of NULL.  Not collective. */
 void ws_newton_traffic(const ws_newton *nt, int64_t *bytes, int64_t *meetings);
 
 /* Where the seconds of linearise and solve went on this rank, so far. */

@@ -18,6 +18,7 @@ typedef struct ws_train_options {
     double shift; /* NaN: auto = sqrt(0.4 ln m) */
     char bias[WS_OPT_TEXT], output_weights[WS_OPT_TEXT], activation[WS_OPT_TEXT];
     char init[WS_OPT_TEXT], output_scale[WS_OPT_TEXT], precision[WS_OPT_TEXT], loss[WS_OPT_TEXT];
+    char weights[WS_OPT_TEXT];
     double init_scale;
     char optimizer[WS_OPT_TEXT], schedule[WS_OPT_TEXT];
     double rate; /* NaN: auto */

@@ -10,13 +10,16 @@ enum { LEFT = 26, WIDTH = 100 };
 /* The words a value may be; a long list starts on its own line. */
 static void head_of(const ws_opt *row, char *text, size_t size)
 {
+    char words[80];
     const char *value = row->type == WS_OPT_FLAG  ? ""
                         : row->range[0]           ? row->range
                         : row->type == WS_OPT_STR ? "TEXT"
                                                   : "N";
 
-    if (row->type == WS_OPT_INT || row->type == WS_OPT_REAL)
-        value = strncmp(row->range, "auto|", 5) == 0 ? "auto|N" : "N";
+    if (row->type == WS_OPT_INT || row->type == WS_OPT_REAL) {
+        snprintf(words, sizeof words, "%.*sN", (int)strcspn(row->range, "[("), row->range);
+        value = words;
+    }
     snprintf(text, size, "  --%s %s", row->name, value);
 }
 

@@ -57,14 +57,11 @@ int ws_opt_number(const char *text, double *v)
 
 ws_opt_range ws_opt_range_of(const ws_opt *row)
 {
-    ws_opt_range r = {-INFINITY, INFINITY, 0, 0, 0};
+    ws_opt_range r = {-INFINITY, INFINITY, 0, 0};
     const char *t = row->range;
     char lo[40], hi[40];
 
-    if (strncmp(t, "auto|", 5) == 0) {
-        r.automatic = 1;
-        t += 5;
-    }
+    t += strcspn(t, "[(");
     if (sscanf(t, "%*1[[(]%39[^,],%39[^])]", lo, hi) != 2) return r;
     r.open_lo = t[0] == '(';
     r.open_hi = t[strlen(t) - 1] == ')';
@@ -79,15 +76,47 @@ static ws_err wrong(const ws_opt *row, const char *text, const char *must)
                    text[0] ? text : "\"\"", must);
 }
 
-/* "a number in [0,1)" in words. */
+/* "auto or a number in [0,1)" in words. */
 static void range_words(const ws_opt *row, char *words, size_t size)
 {
     const char *t = row->range;
-    int automatic = strncmp(t, "auto|", 5) == 0;
+    int before = (int)strcspn(t, "[(");
 
-    snprintf(words, size, "%s%s%s%s", automatic ? "auto or " : "",
-             row->type == WS_OPT_INT ? "a whole number" : "a number", *t ? " in " : "",
-             automatic ? t + 5 : t);
+    snprintf(words, size, "%.*s%s%s%s%s", before ? before - 1 : 0, t, before ? " or " : "",
+             row->type == WS_OPT_INT ? "a whole number" : "a number", *t ? " in " : "", t + before);
+}
+
+/* The length of word k of those that stand before a number's range, and where it is; 0: no such. */
+static size_t word_of(const ws_opt *row, int k, const char **at)
+{
+    const char *t = row->range, *end = t + strcspn(t, "[(");
+
+    for (; k > 0 && t < end; k--) t += strcspn(t, "|") + 1;
+    *at = t;
+    return t < end ? strcspn(t, "|") : 0;
+}
+
+/* Word 0 is kept as NaN, word k as -k.  @return 1 if text is one of them */
+static int set_word(const ws_opt *row, const char *text, double *v)
+{
+    const char *word;
+    size_t n;
+
+    for (int k = 0; row->type == WS_OPT_REAL && (n = word_of(row, k, &word)) > 0; k++)
+        if (strlen(text) == n && strncmp(text, word, n) == 0) {
+            *v = k ? -k : NAN;
+            return 1;
+        }
+    return 0;
+}
+
+int ws_option_is_word(const ws_opt *row, const void *target)
+{
+    double v = *(const double *)(const void *)((const char *)target + row->field);
+    const char *word;
+
+    return row->type == WS_OPT_REAL && word_of(row, 0, &word) > 0 &&
+           (isnan(v) || (v < 0 && v == floor(v) && v > -100 && word_of(row, (int)-v, &word) > 0));
 }
 
 static ws_err set_number(const ws_opt *row, const char *text, void *at)
@@ -98,10 +127,7 @@ static ws_err set_number(const ws_opt *row, const char *text, void *at)
     int ok;
 
     range_words(row, words, sizeof words);
-    if (r.automatic && strcmp(text, "auto") == 0) {
-        *(double *)at = NAN;
-        return WS_OK;
-    }
+    if (set_word(row, text, at)) return WS_OK;
     ok = ws_opt_number(text, &v) && (r.open_lo ? v > r.lo : v >= r.lo) &&
          (r.open_hi ? v < r.hi : v <= r.hi);
     if (ok && row->type == WS_OPT_INT) ok = fabs(v) < 9.2e18 && v == floor(v);
@@ -173,6 +199,11 @@ void ws_option_text(const ws_opt *row, const void *target, char *text, size_t si
         snprintf(text, size, "%lld", (long long)*(const int64_t *)at);
     } else if (row->type == WS_OPT_FLAG) {
         snprintf(text, size, "%s", *(const int *)at ? "yes" : "no");
+    } else if (ws_option_is_word(row, target)) {
+        const char *word;
+        double v = *(const double *)at;
+        int n = (int)word_of(row, isnan(v) ? 0 : (int)-v, &word);
+        snprintf(text, size, "%.*s", n, word);
     } else if (isnan(*(const double *)at)) {
         snprintf(text, size, "auto");
     } else {

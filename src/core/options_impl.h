@@ -4,10 +4,10 @@
 
 #include "wingspan/core/options.h"
 
-/* A numeric range as its text says: "[2,2^40]", "auto|(0,inf)". */
+/* A numeric range as its text says: "[2,2^40]", "auto|(0,inf)"; words before it are not part. */
 typedef struct ws_opt_range {
     double lo, hi;
-    int open_lo, open_hi, automatic;
+    int open_lo, open_hi;
 } ws_opt_range;
 
 ws_opt_range ws_opt_range_of(const ws_opt *row);

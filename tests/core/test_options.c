@@ -127,6 +127,29 @@ static void a_value_written_as_text_reads_back_to_the_same_bits(void **state)
     assert_string_equal(copy.kind, "dtree");
 }
 
+static void words_may_stand_before_the_range_of_a_number(void **state)
+{
+    static const ws_opt row = {"pace", WS_OPT_REAL, F(rate), "half", "auto|half|whole|(0,inf)",
+                               "",     "how fast",  0};
+    static const char *const words[] = {"auto", "half", "whole", "0.25"};
+    char text[WS_OPT_TEXT];
+
+    (void)state;
+    for (int k = 0; k < 4; k++) {
+        assert_int_equal(ws_option_set(&row, words[k], &o), WS_OK);
+        assert_true(k == 0 ? isnan(o.rate) : k < 3 ? o.rate == -k : o.rate == 0.25);
+        assert_int_equal(ws_option_is_word(&row, &o), k < 3);
+        ws_option_text(&row, &o, text, sizeof text);
+        assert_string_equal(text, words[k]);
+    }
+    assert_int_equal(ws_option_set(&row, "hal", &o), WS_ERR_USAGE);
+    assert_int_equal(ws_option_set(&row, "-1", &o), WS_ERR_USAGE);
+    assert_non_null(strstr(ws_err_text(), "it must be auto|half|whole or a number in (0,inf)"));
+    o.rate = -3;
+    assert_false(ws_option_is_word(&row, &o));
+    assert_int_equal(ws_option_set(&rows[2], "half", &o), WS_ERR_USAGE);
+}
+
 static void help_is_asked_for_and_fits_the_screen(void **state)
 {
     char *text = ws_options_help(rows);
@@ -147,6 +170,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(every_mistake_is_named_at_once_with_the_nearest_name),
     cmocka_unit_test(mistakes_in_the_file_name_the_file),
     cmocka_unit_test(a_value_written_as_text_reads_back_to_the_same_bits),
+    cmocka_unit_test(words_may_stand_before_the_range_of_a_number),
     cmocka_unit_test(help_is_asked_for_and_fits_the_screen),
 };
 

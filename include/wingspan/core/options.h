@@ -14,8 +14,9 @@
 typedef enum ws_opt_type {
     WS_OPT_STR, /* char[WS_OPT_TEXT]; range: "a|b|c" lists the words, "" is any text */
     WS_OPT_INT, /* int64_t; range "[lo,hi]" with ( or ) for open ends; 2^20, 64k, 1e6 are understood */
-    WS_OPT_REAL, /* double; range as INT; "inf" for no bound.  Range "auto|(0,inf)": the word auto is NaN */
-    WS_OPT_FLAG /* int, 0 or 1; given as --name or --name=yes|no */
+    WS_OPT_REAL, /* double; range as INT; "inf" for no bound.  Range "auto|(0,inf)": the word auto is
+                  * NaN; "auto|half|all|(0,inf)": half is -1, all -2 (the range must not be negative) */
+    WS_OPT_FLAG  /* int, 0 or 1; given as --name or --name=yes|no */
 } ws_opt_type;
 
 enum { WS_OPT_TEXT = 1024 };
@@ -59,6 +60,9 @@ ws_err ws_option_set(const ws_opt *row, const char *text, void *target);
 /** Write an option's value as text that ws_option_set reads back to the same bits.
  *  Not collective. */
 void ws_option_text(const ws_opt *row, const void *target, char *text, size_t size);
+
+/** 1 if a real number's value is one of the words of its range.  Not collective. */
+int ws_option_is_word(const ws_opt *row, const void *target);
 
 /** The row of a name, or NULL. */
 const ws_opt *ws_option_find(const ws_opt *rows, const char *name);

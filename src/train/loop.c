@@ -166,6 +166,7 @@ ws_err ws_run_begin(ws_run *r, ws_ckpt *c)
     say_start(r);
     if ((err = r->net->spec.implicit ? ws_implicit_begin(r, c) : begin_explicit(r, c))) return err;
     if (!c && !r->newton.ways && (err = ws_run_rate(r))) return err;
+    if ((err = ws_watch_start(r))) return err;
     r->saved_at = ws_seconds();
     if ((err = ws_report_open(r))) return err;
     say_rate(r);
@@ -180,14 +181,18 @@ static int is_due(const ws_run *r)
 
 static int target_reached(const ws_run *r)
 {
-    return !isnan(r->opt.target_loss) && r->step % r->per_epoch == 0 && r->epoch_samples > 0 &&
-           r->epoch_loss / (double)r->epoch_samples <= r->opt.target_loss;
+    double n = (double)r->epoch_samples;
+
+    if (r->step % r->per_epoch != 0 || r->epoch_samples == 0) return 0;
+    return r->epoch_loss / n <= r->opt.target_loss ||
+           (double)r->epoch_correct / n >= r->opt.target_accuracy;
 }
 
 /* Steps until a limit, a target or a stop request.  Collective; agreed. */
 static ws_err steps(ws_run *r)
 {
-    while (r->step < r->total && !r->stop && !r->newton.stuck && !target_reached(r)) {
+    while (r->step < r->total && !r->stop && !r->newton.stuck && !target_reached(r) &&
+           !ws_watch_over(r)) {
         int epoch_end, logged;
         ws_err err = ws_run_step(r);
 
@@ -199,6 +204,7 @@ static ws_err steps(ws_run *r)
         if (epoch_end && (r->per_epoch > 1 || logged) && !r->implicit && (err = ws_run_test(r)))
             return err;
         say_dead(r);
+        if ((err = ws_watch_look(r, 0))) return err;
         if (is_due(r) && (err = ws_run_save(r))) return err;
         /* Rank 0 alone writes; a full disk there waits for the next meeting. */
         if ((err = ws_report_step(r, logged)) && !r->pending) r->pending = err;
@@ -211,6 +217,7 @@ static ws_err finish(ws_run *r)
     /* Of implicit weights a test looks at every neuron: too long for one who was told to stop. */
     ws_err err = r->implicit && r->stop ? WS_OK : ws_run_test(r);
 
+    if (!err) err = ws_watch_look(r, 1);
     if (!err && r->opt.checkpoint[0] && r->saved_step != r->step) err = ws_run_save(r);
     return err;
 }
@@ -254,8 +261,8 @@ static ws_err run(ws_run *r, const ws_opt_given *given, ws_train_result *result)
     return err ? err : result->stopped ? WS_ERR_STOPPED : WS_OK;
 }
 
-ws_err ws_train(const ws_comm *comm, const ws_train_options *opt, const ws_opt_given *given,
-                ws_train_result *result)
+static ws_err train(const ws_comm *comm, const ws_train_options *opt, const ws_opt_given *given,
+                    ws_train_watch *watch, ws_train_result *result)
 {
     ws_run *r = NULL;
     ws_err err = ws_agree(comm, ws_alloc(&r, 1, sizeof *r, "the run"));
@@ -266,10 +273,24 @@ ws_err ws_train(const ws_comm *comm, const ws_train_options *opt, const ws_opt_g
         r->comm = comm;
         r->opt = *opt;
         r->started = ws_seconds();
-        err = run(r, given, result);
+        if (watch) err = ws_watch_begin(r, watch);
+        if (!err) err = run(r, given, result);
+        ws_watch_free(r);
         ws_run_free(r);
     }
     ws_run_forget_stop();
     ws_free(&r);
     return err;
+}
+
+ws_err ws_train(const ws_comm *comm, const ws_train_options *opt, const ws_opt_given *given,
+                ws_train_result *result)
+{
+    return train(comm, opt, given, NULL, result);
+}
+
+ws_err ws_train_watched(const ws_comm *comm, const ws_train_options *opt, ws_train_watch *watch,
+                        ws_train_result *result)
+{
+    return train(comm, opt, NULL, watch, result);
 }

@@ -44,9 +44,11 @@ const ws_opt ws_train_table[] = {
      "auto: logistic for two classes and 0/1 labels, softmax for more, else squared", 0},
     {"optimizer", WS_OPT_STR, F(optimizer), "sgd", "gd|sgd|adam|gauss-newton", "Training",
      "momentum, decay, moments act on a neuron only in a step in which it fires", 0},
-    {"rate", WS_OPT_REAL, F(rate), "auto", "auto|(0,inf)", "Training",
+    {"rate", WS_OPT_REAL, F(rate), "auto", "auto|lambda-max|theory|(0,inf)", "Training",
      "step size. auto: gd 1/L, sgd (1-momentum)/(L + max|J_i|^2/batch), L = lambda_max of"
-     " the Gram matrix; adam 0.1 init-scale/sqrt(d)",
+     " the Gram matrix; adam 0.1 init-scale/sqrt(d). lambda-max: (1-momentum)/L, gd and sgd. "
+     "theory:"
+     " l e^(shift^2)/(n s^2 m), l the least eigenvalue of the limiting kernel; gd, squared, relu",
      0},
     {"schedule", WS_OPT_STR, F(schedule), "constant", "constant|step|cosine", "Training",
      "how the rate changes; cosine goes to 0 at the last step", 0},
@@ -78,6 +80,8 @@ const ws_opt ws_train_table[] = {
      "stop after so many steps from the start; 0: no limit", 1},
     {"target-loss", WS_OPT_REAL, F(target_loss), "auto", "auto|[0,inf)", "Training",
      "stop when the loss of an epoch is at most this; auto: never", 1},
+    {"target-accuracy", WS_OPT_REAL, F(target_accuracy), "auto", "auto|[0,1]", "Training",
+     "stop when this share of an epoch's samples is right; auto: never", 1},
     {"seed", WS_OPT_INT, F(seed), "1", "[0,2^62]", "Training", "of all random numbers", 0},
 
     {"index", WS_OPT_STR, F(index), "auto",
@@ -159,6 +163,25 @@ static ws_err check_newton(const ws_train_options *o)
     return ws_fail(WS_ERR_USAGE, "--optimizer gauss-newton does not go with %s", wrong);
 }
 
+/* What the words of --rate go with. */
+static ws_err check_rate(const ws_train_options *o)
+{
+    int gd = strcmp(o->optimizer, "gd") == 0, theory = o->rate == WS_RATE_THEORY;
+    const char *wrong =
+        o->rate == WS_RATE_LAMBDA_MAX && !gd && strcmp(o->optimizer, "sgd") != 0
+            ? "--rate lambda-max goes with --optimizer gd or sgd"
+        : !theory ? NULL
+        : !gd     ? "--rate theory is that of gradient descent on all samples: use --optimizer gd"
+        : strcmp(o->activation, "relu") != 0      ? "--rate theory goes with --activation relu"
+        : strcmp(o->output_weights, "fixed") != 0 ? "--rate theory goes with --output-weights fixed"
+        : strcmp(o->loss, "auto") != 0 && strcmp(o->loss, "squared") != 0
+            ? "--rate theory goes with --loss squared"
+        : o->ridge > 0 ? "--rate theory is that of a run without --ridge"
+                       : NULL;
+
+    return wrong ? ws_fail(WS_ERR_USAGE, "%s", wrong) : WS_OK;
+}
+
 ws_err ws_options_check(const ws_train_options *o)
 {
     int gd = strcmp(o->optimizer, "gd") == 0, sgd = strcmp(o->optimizer, "sgd") == 0;
@@ -167,7 +190,7 @@ ws_err ws_options_check(const ws_train_options *o)
 
     if (!o->data[0])
         return ws_fail(WS_ERR_USAGE, "--data is missing: name the data set to train on");
-    if (check_newton(o) || ws_implicit_check(o)) return WS_ERR_USAGE;
+    if (check_newton(o) || check_rate(o) || ws_implicit_check(o)) return WS_ERR_USAGE;
     if (gd && o->batch > 0)
         return ws_fail(WS_ERR_USAGE,
                        "--batch %lld does not go with --optimizer gd, which uses all samples: "

@@ -25,7 +25,7 @@ static double base_bytes(void)
 static double largest_query(const ws_run *r)
 {
     int measures =
-        isnan(r->opt.rate) && strcmp(r->opt.optimizer, "adam") != 0 && !ws_is_newton(&r->opt);
+        !(r->opt.rate > 0) && strcmp(r->opt.optimizer, "adam") != 0 && !ws_is_newton(&r->opt);
     double n = (double)r->batch, test = fmin(1024, (double)r->ds->n_test);
 
     return fmax(fmax(n, test), measures ? fmin(4096, (double)r->ds->n) : 0);

@@ -1,11 +1,12 @@
-/* rate.c - the step size of --rate auto.
+/* rate.c - the step size of --rate auto, lambda-max and theory.
  *
  * L = largest eigenvalue of H = curvature x J J^T / n, the Gram matrix of the mean loss at the
  * start, J the derivative of all outputs of all samples by all trained parameters. For n above
  * 4096 a fixed random sample of 4096 stands for all (fewer where so many would fire more than
  * 2^27 pairs). J J^T is a sum over neurons, so a product
  * with it is one pass over the fired pairs and one meeting; power iteration does the rest.
- * gd: 1/L;  sgd: (1 - momentum) / (L + curvature max_i |J_i|^2 / batch). */
+ * gd: 1/L;  sgd: (1 - momentum) / (L + curvature max_i |J_i|^2 / batch), which is safe for any batch;
+ * lambda-max: (1 - momentum)/L for both. */
 #include <math.h>
 #include <string.h>
 
@@ -14,8 +15,9 @@
 #include "wingspan/core/dot.h"
 #include "wingspan/core/fmath.h"
 #include "wingspan/core/random.h"
+#include "wingspan/kernel/ntk.h"
 
-enum { SAMPLE = 4096, ROUNDS = 60, PAIRS = 1 << 27 };
+enum { SAMPLE = 4096, ROUNDS = 60, PAIRS = 1 << 27, THEORY = 16384 };
 
 typedef struct power {
     int64_t n, entries; /* samples; n x c */
@@ -220,27 +222,20 @@ static ws_err measure(ws_run *r, power *w, double *lambda, double *largest)
     return largest_eigenvalue(r, w, lambda);
 }
 
-ws_err ws_run_rate(ws_run *r)
+/* lambda-max, or auto for gd: 1 / L; auto for sgd adds what one batch can differ by. */
+static ws_err by_largest(ws_run *r)
 {
     const ws_train_options *o = &r->opt;
-    int gd = strcmp(o->optimizer, "gd") == 0;
     double lambda = 0, largest = 0, l;
     power w = {0};
-    ws_err err;
+    ws_err err = measure(r, &w, &lambda, &largest);
 
-    r->rate = o->rate;
-    r->lambda = NAN;
-    if (!isnan(o->rate)) return WS_OK;
-    if (strcmp(o->optimizer, "adam") == 0) {
-        r->rate = r->opt.rate = 0.1 * o->init_scale / sqrt((double)r->ds->d);
-        return WS_OK;
-    }
-    err = measure(r, &w, &lambda, &largest);
     power_free(&w);
     if (err) return err;
     r->counted = ws_index_count(r->ix);
-    r->lambda = r->loss->curvature * lambda / (double)sample_size(r);
-    l = gd ? r->lambda : r->lambda + r->loss->curvature * largest / (double)r->batch;
+    r->lambda = l = r->loss->curvature * lambda / (double)sample_size(r);
+    if (isnan(o->rate) && strcmp(o->optimizer, "sgd") == 0)
+        l += r->loss->curvature * largest / (double)r->batch;
     l += o->ridge;
     if (!(l > 0))
         return ws_fail(WS_ERR_DATA,
@@ -248,5 +243,50 @@ ws_err ws_run_rate(ws_run *r)
                        "smaller than %g or more --width",
                        o->shift);
     r->rate = r->opt.rate = (1 - o->momentum) / l;
+    return WS_OK;
+}
+
+/* The step for which convergence is proved (Yang et al., JMLR 2024; Du et al., 2019): for the plain
+ * sum of squares and s_m = 1/sqrt(m) it is  c l e^(B^2) / n^2, l the least eigenvalue of the limiting
+ * kernel and B the shift; the mean over samples has n times that. The papers leave c open: it is 1
+ * here, which is stable always, since l <= 2 Q(B) and L <= 2 n Q(B) with Q(B) <= e^(-B^2/2)/2. */
+static ws_err by_theory(ws_run *r)
+{
+    const ws_train_options *o = &r->opt;
+    const ws_net_spec *s = &r->net->spec;
+    double n = (double)r->ds->n;
+    ws_spectrum k;
+    ws_err err;
+
+    if (strcmp(o->loss, "squared") != 0)
+        return ws_fail(WS_ERR_USAGE, "--rate theory goes with --loss squared, not %s", o->loss);
+    if (r->ds->n > THEORY)
+        return ws_fail(
+            WS_ERR_USAGE,
+            "--rate theory needs every eigenvalue of a kernel of %lld samples, and %d is "
+            "the most: use --samples or --rate auto",
+            (long long)r->ds->n, THEORY);
+    if ((err = ws_ntk_spectrum(r->comm, &r->ds->all, r->ds->n, o->shift, s->train_bias, NULL, &k)))
+        return err;
+    if (ws_spectrum_is_singular(&k))
+        return ws_fail(WS_ERR_DATA,
+                       "--rate theory: the limiting kernel of %s is singular (two samples are the "
+                       "same or opposite), so nothing is proved: use --rate auto",
+                       r->ds->name);
+    r->rate = r->opt.rate =
+        k.least * ws_exp(o->shift * o->shift) / (n * s->scale * s->scale * (double)s->m);
+    return WS_OK;
+}
+
+ws_err ws_run_rate(ws_run *r)
+{
+    const ws_train_options *o = &r->opt;
+
+    r->rate = o->rate;
+    r->lambda = NAN;
+    if (o->rate > 0) return WS_OK;
+    if (o->rate == WS_RATE_THEORY) return by_theory(r);
+    if (strcmp(o->optimizer, "adam") != 0) return by_largest(r);
+    r->rate = r->opt.rate = 0.1 * o->init_scale / sqrt((double)r->ds->d);
     return WS_OK;
 }

@@ -40,7 +40,7 @@ static ws_err check_option(const ws_ckpt *c, const ws_opt *row, ws_train_options
 }
 
 /* An option given on resume that a run may not change: it must say what the run was started
- * with, or auto, which then means: as it was. */
+ * with, or a word such as auto that the run has made a number of, which then means: as it was. */
 static ws_err must_agree(const ws_opt *row, const ws_train_options *given,
                          const ws_train_options *stored)
 {
@@ -48,7 +48,8 @@ static ws_err must_agree(const ws_opt *row, const ws_train_options *given,
 
     ws_option_text(row, given, now, sizeof now);
     ws_option_text(row, stored, was, sizeof was);
-    if (strcmp(now, was) == 0 || strcmp(now, "auto") == 0) return WS_OK;
+    if (strcmp(now, was) == 0 || strcmp(now, "auto") == 0 || ws_option_is_word(row, given))
+        return WS_OK;
     return ws_fail(WS_ERR_USAGE,
                    "--%s %s cannot be changed on resume: the run was started with --%s %s",
                    row->name, now, row->name, was);

@@ -79,8 +79,11 @@ typedef struct ws_near {
     int64_t row_capacity, norm_capacity, ids_capacity;
 } ws_near;
 
+typedef struct ws_watcher ws_watcher; /* watch.c */
+
 typedef struct ws_run {
     const ws_comm *comm;
+    ws_watcher *watcher;  /* NULL: nobody watches */
     ws_train_options opt; /* resolved: no auto left, but for index */
     ws_dataset *ds;
     ws_targets targets;
@@ -231,6 +234,13 @@ ws_err ws_fired_verify(const ws_net *net, const ws_index *ix, const ws_samples *
                        const ws_query *q, const ws_hits *hits, const int32_t *pos, int64_t k,
                        ws_difference *d);
 void ws_filter_free(ws_filter *f);
+
+/* watch.c - collective; nothing happens where nobody watches */
+ws_err ws_watch_begin(ws_run *r, ws_train_watch *out);
+ws_err ws_watch_start(ws_run *r);         /* before the first step */
+ws_err ws_watch_look(ws_run *r, int end); /* after a step; at the end */
+int ws_watch_over(const ws_run *r);       /* local: seen enough */
+void ws_watch_free(ws_run *r);
 
 /* evaluate.c - collective: the registered test samples, or any others */
 ws_err ws_run_test(ws_run *r);

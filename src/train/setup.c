@@ -57,6 +57,11 @@ static ws_err resolve_loss(ws_run *r)
                        "--loss %s needs classes, but the y of %s are numbers: use --loss squared",
                        o->loss, r->ds->name);
     r->targets.c = c;
+    if (!isnan(o->target_accuracy) && !r->targets.label && strcmp(o->loss, "logistic") != 0)
+        return ws_fail(WS_ERR_USAGE,
+                       "--target-accuracy needs classes, but the y of %s are numbers: use "
+                       "--target-loss",
+                       r->ds->name);
     return WS_OK;
 }
 

@@ -10,6 +10,9 @@
 #include "wingspan/core/err.h"
 #include "wingspan/core/options.h"
 
+/* The other words that --rate may be. */
+enum ws_rate_word { WS_RATE_LAMBDA_MAX = -1, WS_RATE_THEORY = -2 };
+
 /* Every option of `wingspan train`, resolved or not: rows in ws_train_table. */
 typedef struct ws_train_options {
     char data[WS_OPT_TEXT], prepare[WS_OPT_TEXT];
@@ -21,7 +24,7 @@ typedef struct ws_train_options {
     char weights[WS_OPT_TEXT];
     double init_scale;
     char optimizer[WS_OPT_TEXT], schedule[WS_OPT_TEXT];
-    double rate; /* NaN: auto */
+    double rate; /* NaN: auto; or one of ws_rate_word */
     double momentum, weight_decay, beta1, beta2, epsilon, ridge, rate_factor;
     int64_t rate_every;               /* epochs */
     double damping, cg_tolerance;     /* gauss-newton */
@@ -29,6 +32,7 @@ typedef struct ws_train_options {
     int64_t batch;                    /* 0: all */
     int64_t epochs, steps;            /* 0: no such limit */
     double target_loss;               /* NaN: none */
+    double target_accuracy;           /* NaN: none */
     char index[WS_OPT_TEXT];
     double slack; /* NaN: auto */
     int64_t lsh_tables, lsh_bits, lsh_every;
@@ -65,6 +69,31 @@ typedef struct ws_train_result {
  */
 ws_err ws_train(const ws_comm *comm, const ws_train_options *opt, const ws_opt_given *given,
                 ws_train_result *result);
+
+/* How far a run moves from where it starts, in the terms of the limiting kernel: H_t is the matrix
+ * (<x_i, x_j> [+ 1 with trained biases]) (neurons that fire on both) / m after t steps, the Gram matrix
+ * of the derivatives under --output-scale theory.  It is looked at before the first step, after
+ * steps 1, 2, 4, 8, ... and at the end. */
+typedef struct ws_train_watch {
+    int gram;            /* [in] 1: H too; relu, at most 2048 samples */
+    double least_wanted; /* [in] no step is taken if the least eigenvalue of H_0 is below it */
+    double output;       /* largest |f_0(x_i)| */
+    double loss;         /* L_0 */
+    double least;        /* eigenvalue of H_0; NaN without gram */
+    double drift;        /* largest |H_t - H_0| in the spectral norm, so far; NaN without gram */
+    int64_t flips; /* pairs of neuron and sample that fire at the end and did not at the start,
+                          * or the other way round; 0 without gram */
+} ws_train_watch;
+
+/** Train, and watch.
+ *
+ *  Collective, as ws_train(); a fresh start only.  The run is the same bit for bit, as far as it goes.
+ *  @return agreed: as ws_train(); WS_ERR_USAGE with gram where H has no meaning
+ *
+ *  Cost: a query of all samples a look; with gram n^2 / 2 counts over the neurons and eigenvalues of
+ *  order n. */
+ws_err ws_train_watched(const ws_comm *comm, const ws_train_options *opt, ws_train_watch *watch,
+                        ws_train_result *result);
 
 /** Ask for a stop at the next step: safe in a signal handler. */
 void ws_train_request_stop(void);

@@ -62,6 +62,16 @@ expect 2 1 "momentum goes with" $t --data good.h5 --optimizer adam --momentum 0.
 expect 2 1 "does not go with --optimizer gd" $t --data good.h5 --optimizer gd --batch 5
 expect 2 1 "gauss-newton does not go with --batch" $t --data good.h5 --optimizer gauss-newton --batch 5
 expect 2 1 "gauss-newton does not go with --rate" $t --data good.h5 --optimizer gauss-newton --rate 1
+expect 2 1 "rate thory is not valid: it must be auto|lambda-max|theory or a number" $t --data good.h5 --rate thory
+expect 2 1 "rate lambda-max goes with --optimizer gd or sgd" $t --data good.h5 --optimizer adam --rate lambda-max
+expect 2 1 "gauss-newton does not go with --rate" $t --data good.h5 --optimizer gauss-newton --rate theory
+expect 2 1 "rate theory is that of gradient descent" $t --data good.h5 --optimizer sgd --rate theory
+expect 2 1 "rate theory goes with --activation relu" $t --data good.h5 --optimizer gd --rate theory --activation tanh
+expect 2 1 "rate theory goes with --loss squared" $t --data good.h5 --optimizer gd --rate theory --loss softmax
+expect 2 1 "rate theory goes with --loss squared, not softmax" $t --data good.h5 --optimizer gd --rate theory
+expect 2 1 "rate theory goes with --output-weights fixed" $t --data good.h5 --optimizer gd --rate theory --output-weights trained
+expect 2 1 "rate theory is that of a run without --ridge" $t --data good.h5 --optimizer gd --rate theory --loss squared --ridge 1
+expect 2 1 "target-accuracy needs classes" $t --data real.h5 --target-accuracy 1
 expect 2 1 "gauss-newton does not go with a smooth" $t --data good.h5 --optimizer gauss-newton --activation tanh
 expect 2 1 "gauss-newton does not go with a --loss" $t --data good.h5 --optimizer gauss-newton --loss softmax
 expect 2 1 "samples 999 is more than" $t --data good.h5 --samples 999

@@ -49,6 +49,22 @@ for stage in reserve:0 write:0 write:2 close:0 close:2 hash:0 hash:2 sync:0 sync
   cmp stage.h5 stage.good || say "$what: the checkpoint is another"
   [ -e stage.h5.tmp ] && say "$what: a part is left"
 done
+# the calls of the system themselves fail, or write less than they were given
+for call in fsync rename pwrite short; do
+  what="a disk on which $call fails"
+  cp stage.good stage.h5
+  WINGSPAN_TEST_FAIL=$call LD_PRELOAD=$BUILD/tests/survive/libfail.so $MPIRUN -n 2 "$WINGSPAN" train --resume stage.h5 \
+    --steps 20 --quiet >out.txt 2>err.txt </dev/null
+  code=$?
+  [ -e stage.h5.tmp ] && say "$what: a part is left"
+  if [ $call = short ]; then
+    [ $code = 0 ] && grep -q '^step 20$' out.txt || say "$what: exit $code: $(cat err.txt)"
+    continue
+  fi
+  [ $code = 1 ] || say "$what: no failure"
+  [ "$(grep -c '^wingspan: .*stage.h5' err.txt)" = 1 ] || say "$what: $(cat err.txt)"
+  cmp stage.h5 stage.good || say "$what: the checkpoint is another"
+done
 what="all stages"
 same stage.h5
 

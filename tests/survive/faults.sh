@@ -101,7 +101,7 @@ for i in 1 2; do
   [ ${#ranks[@]} -gt 0 ] && kill -KILL "${ranks[$((i - 1))]}"
   gone 10 "$mpirun_is"
 done
-gone 60 $script || say "$what does not end"
+gone 150 $script || say "$what does not end"
 wait $script
 code=$?
 [ $code = 0 ] || say "$what: exit $code: $(cat err.txt)"

@@ -121,7 +121,7 @@ for i in 1 2; do
   kill -KILL "$node_b" "${on_b[@]}"
   gone 10 "$mpirun_is" || say "$what: the job runs on"
 done
-gone 60 $script || say "$what does not end"
+gone 150 $script || say "$what does not end"
 wait $script || say "$what fails: $(cat err.txt)"
 [ "$(grep -c 'goes on from retry.h5' err.txt)" = 2 ] || say "$what does not tell of two losses: $(cat err.txt)"
 same retry.h5

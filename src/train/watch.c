@@ -37,6 +37,8 @@ ws_err ws_watch_begin(ws_run *r, ws_train_watch *out)
         return ws_fail(WS_ERR_USAGE, "a resumed run cannot be watched from its start");
     if (out->gram && strcmp(r->opt.activation, "relu") != 0)
         return ws_fail(WS_ERR_USAGE, "who fires is watched with --activation relu only");
+    if (strcmp(r->opt.weights, "implicit") == 0)
+        return ws_fail(WS_ERR_USAGE, "a run with --weights implicit cannot be watched");
     if ((err = ws_agree(r->comm, ws_alloc(&r->watcher, 1, sizeof *r->watcher, "watching"))))
         return err;
     r->watcher->out = out;

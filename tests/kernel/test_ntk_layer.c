@@ -153,6 +153,10 @@ static void bounds_have_their_values(void **state)
     assert_true(fabs(at1.sharp - (0.158655254 - 0.097637)) < 1e-6);
     assert_true(fabs(at1.region - ((0.5 - 1 / sqrt(2 * pi)) -
                                    exp(-1 / 1.8) * (pi - acos(0.8)) / (2 * pi))) < 1e-12);
+    /* Beyond 1.2 the second form of the first term is the larger. */
+    assert_true(fabs(ws_ntk_bounds_of(1.5, 0.5, 10).region -
+                     ((1 / 1.5 - 1 / 3.375) * exp(-1.125) / sqrt(2 * pi) -
+                      exp(-1.5) * (pi - acos(0.5)) / (2 * pi))) < 1e-12);
     for (double b = 0; b < 4; b += 0.3)
         for (double r = 0; r < 0.95; r += 0.1) {
             ws_ntk_bounds t = ws_ntk_bounds_of(b, r, 10);

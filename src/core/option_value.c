@@ -104,7 +104,7 @@ static int set_word(const ws_opt *row, const char *text, double *v)
 
     for (int k = 0; row->type == WS_OPT_REAL && (n = word_of(row, k, &word)) > 0; k++)
         if (strlen(text) == n && strncmp(text, word, n) == 0) {
-            *v = k ? -k : NAN;
+            *v = k ? -(double)k : (double)NAN;
             return 1;
         }
     return 0;

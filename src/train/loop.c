@@ -265,7 +265,7 @@ static ws_err train(const ws_comm *comm, const ws_train_options *opt, const ws_o
                     ws_train_watch *watch, ws_train_result *result)
 {
     ws_run *r = NULL;
-    ws_err err = ws_agree(comm, ws_alloc(&r, 1, sizeof *r, "the run"));
+    ws_err err = ws_agree(comm, ws_alloc(&r, 1, sizeof *r, "run"));
 
     memset(result, 0, sizeof *result);
     result->loss = result->accuracy = result->test_accuracy = result->test_rmse = NAN;

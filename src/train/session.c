@@ -22,7 +22,7 @@ ws_err ws_session_open(const ws_comm *comm, const ws_train_options *opt, ws_sess
     *out = NULL;
     if (opt->resume[0] || opt->checkpoint[0] || opt->metrics[0] || ws_is_newton(opt))
         return ws_fail(WS_ERR_USAGE, "a session takes no files and no gauss-newton");
-    if ((err = ws_agree(comm, ws_alloc(&s, 1, sizeof *s, "the run")))) return err;
+    if ((err = ws_agree(comm, ws_alloc(&s, 1, sizeof *s, "run")))) return err;
     s->run.comm = comm;
     s->run.opt = *opt;
     s->run.started = ws_seconds();

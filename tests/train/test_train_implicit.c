@@ -160,7 +160,7 @@ static void put(const content *c, const char *file)
     assert_int_equal(ws_ckpt_commit(&w, 1), WS_OK);
 }
 
-static ws_err get(const content *content)
+static ws_err get(const content *made)
 {
     static float x[SAMPLES * COLUMNS] = {1, 0, 0, 1};
     ws_samples s = {.n = SAMPLES, .d = COLUMNS, .x = x};
@@ -179,7 +179,7 @@ static ws_err get(const content *content)
     int listed;
     ws_err err;
 
-    put(content, "made.h5");
+    put(made, "made.h5");
     assert_int_equal(ws_net_create(&world, &spec, &net), WS_OK);
     assert_int_equal(ws_implicit_create(net, &s, SAMPLES, &im), WS_OK);
     assert_int_equal(ws_ckpt_open(&world, "made.h5", 0, &c), WS_OK);

@@ -13,6 +13,11 @@ run_E() {
   rm $name-$b-$s.jsonl
 }
 
+# The kernel of one data set and a layer of 2^E of its neurons, as one line in kernel-B-E-SEED
+kernel_E() {
+  "$wingspan" kernel --data e$1.h5 --shift $2 --width 2^$3 --seed $1 --json >kernel-$2-$3-$1
+}
+
 letter_E() {
   local b s q a k seeds=15 last=1e9 last_k=1e9 last_fixed=0 last_disc=-1e9 at=1 low high
   local steps=(- 191 68 41 31) slow=(- 346 487 947 3327) range=(- 150-260 55-100 33-60 27-55)
@@ -21,11 +26,15 @@ letter_E() {
     for s in $(seq $seeds); do
       later run_E $s $b fixed --rate 1.92
       later run_E $s $b auto --rate lambda-max
+      later kernel_E $s $b 16
     done
+  done
+  for s in $(seq $seeds); do
+    for k in 10 12 14; do later kernel_E $s 1.25 $k; done
   done
   wait
   for b in 0 0.75 1.25 1.82; do
-    for s in $(seq $seeds); do "$wingspan" kernel --data e$s.h5 --shift $b --width 2^16 --seed $s --json; done >kernel.$b
+    cat $(seq -f "kernel-$b-16-%g" $seeds) >kernel.$b
     q=$(key "$(head -n 1 kernel.$b)" active)
     a=$(while read -r k; do awk "BEGIN { print $(key "$k" largest) / $(key "$k" least) }"; done <kernel.$b | middle)
     report "shift $b: condition of the limiting kernel, median of $seeds data sets" "< $last_k" "$(printf %.1f "$a")" "$a < $last_k"
@@ -53,8 +62,8 @@ letter_E() {
     at=$((at + 1))
   done
   a=$(for s in 10 12 14 16; do
-    for b in $(seq $seeds); do "$wingspan" kernel --data e$b.h5 --shift 1.25 --width 2^$s --seed $b --json; done |
-      while read -r k; do key "$k" layer_distance; done | awk '{ t += $1 } END { print t / NR }' | sed "s/^/$((1 << s)) /"
+    for b in $(seq $seeds); do key "$(cat kernel-1.25-$s-$b)" layer_distance; done |
+      awk -v m=$((1 << s)) '{ t += $1 } END { print m, t / NR }'
   done | exponent)
   report "distance of a layer from its limit in m, shift 1.25: exponent" "-0.65 to -0.35" "$a" "$a >= -0.65 && $a <= -0.35"
 }

@@ -5,7 +5,8 @@
  * does, operation by operation, so the bits are the same; the short cut uses float32, fused
  * operations and short polynomials.
  *
- * Width 2^30 x 32 numbers on one core of Zen 4: 1.1 ns a number exact, 0.4 ns near. */
+ * On one core of Zen 4: 2.3 ns a number exact, 0.66 ns near. Two pairs of numbers interleaved by hand
+ * are 7 % faster, and were left out. */
 #include <string.h>
 
 #include "fmath_impl.h"

@@ -95,7 +95,7 @@ ws_err ws_implicit_put(ws_ckpt_writer *w, const ws_run *r)
     const ws_implicit *im = r->implicit->im;
     ws_implicit_view v = ws_implicit_state(im);
     int64_t held = ws_implicit_held(im), pairs = ws_implicit_pairs(im);
-    totals t = count_all(r);
+    totals t = r->implicit->listed ? count_all(r) : (totals){0};
     ws_err err;
 
     if ((err = ws_ckpt_put_int(w, "/model", "listed", r->implicit->listed)) ||
@@ -103,7 +103,7 @@ ws_err ws_implicit_put(ws_ckpt_writer *w, const ws_run *r)
         (err = ws_ckpt_put_int(w, "/model", "displacements", t.pairs)) || (err = put_samples(w, r)))
         return err;
     /* After a stop in the middle of the listing there is nothing worth keeping. */
-    if (!r->implicit->listed || t.held == 0) return WS_OK;
+    if (t.held == 0) return WS_OK;
     if ((err = put_neurons(w, r, &t)) ||
         (err = put_words(w, r, "/model/alpha_count", t.held, t.held_before, held, v.count)) ||
         t.pairs == 0)

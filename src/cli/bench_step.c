@@ -58,7 +58,7 @@ static const ws_bench_column columns[] = {
     [EPOCH] = {0, "epoch s", "seconds_per_epoch", 1, 1, WS_BENCH_SAME},
     [START] = {0, "start s", "seconds_start", 1, 1, WS_BENCH_MOST},
     [ACTIVE] = {1, "active", "active", 1, 1, WS_BENCH_SAME},
-    [ROWS] = {1, "rows", "rows", 1, 1, WS_BENCH_SAME},
+    [ROWS] = {1, "rows", "rows_fired", 1, 1, WS_BENCH_SAME},
     [CHECKED] = {1, "cand/fir", "candidates_per_fired", 1, 0, WS_BENCH_SAME},
     [RELISTED] = {1, "relisted", "relisted_per_epoch", 1, 0, WS_BENCH_SAME},
     [MOVED] = {1, "moved", "median_displacement", 1, 0, WS_BENCH_SAME},
@@ -270,6 +270,14 @@ static void print_json(const ws_bench_options *o, int ranks, const ws_session_fa
     printf("%s}\n", o->finish ? "]" : "");
 }
 
+/* The indexes of all widths: auto may choose another one as the width grows. */
+static void add_kind(const char *index, char kind[WS_OPT_TEXT])
+{
+    size_t at = strlen(kind);
+
+    if (!strstr(kind, index)) snprintf(kind + at, WS_OPT_TEXT - at, "%s%s", at ? ", " : "", index);
+}
+
 ws_err ws_bench_step(const ws_comm *comm, const ws_bench_options *o)
 {
     static ws_bench_rows rows;
@@ -289,7 +297,7 @@ ws_err ws_bench_step(const ws_comm *comm, const ws_bench_options *o)
     rows.exact = 1;
     for (int i = 0; i < n && !err; i++)
         if (!(err = measure(comm, o, data, width[i], rows.v[rows.n], &m, &f, &end))) {
-            snprintf(kind, sizeof kind, "%s", f.index);
+            add_kind(f.index, kind);
             rows.n++;
         }
     rows.kind = kind;

@@ -14,7 +14,7 @@ step="--data $digits --width 2001 --shift 1.5 --batch 100 --rate 3 --schedule co
 for n in 1 3; do
   $MPIRUN -n $n "$WINGSPAN" bench step $step --finish --json >step.$n.json || say "bench step fails on $n ranks"
   for key in seconds_per_step seconds_per_epoch floor_seconds times_floor seconds_start seconds_query seconds_update \
-    active rows bytes_moved flops bytes_reduced copy_bytes_per_second dot_flops_per_second update_flops_per_second; do
+    active rows_fired bytes_moved flops bytes_reduced copy_bytes_per_second dot_flops_per_second update_flops_per_second; do
     number step.$n.json $key 'v > 0'
   done
   for key in seconds_forward seconds_reduce seconds_index seconds_other relisted_per_epoch candidates_per_fired; do
@@ -25,9 +25,14 @@ for n in 1 3; do
   number step.$n.json busy 'v > 0 && v < 1.2'
   [ "$(grep -o '"accuracy"' step.$n.json | wc -l)" = 5 ] || say "not a test after each of epochs 2 to 6"
 done
-for key in active rows flops bytes_moved bytes_reduced loss rate; do
+for key in active rows_fired flops bytes_moved bytes_reduced loss rate; do
   [ "$(value $key step.1.json)" = "$(value $key step.3.json)" ] || say "$key depends on the ranks"
 done
+
+# no key twice at the top
+sed 's/"rows":\[[^]]*\]/"rows":0/; s/"exponents":{[^}]*}/"exponents":0/; s/"tests":\[.*\]/"tests":0/' step.1.json | grep -o '"[a-z_]*":' |
+  sort | uniq -d >twice.txt
+[ ! -s twice.txt ] || say "twice: $(cat twice.txt)"
 
 # the accuracy at the end is that of train
 "$WINGSPAN" train --prepare center-unit --epochs 6 --quiet ${step} >train.txt || say "train fails"

@@ -20,9 +20,20 @@ static void numbers(const ws_blocks *b, int64_t id, float *g)
     ws_random_normal(&key, (uint64_t)id, b->q, b->scale, g);
 }
 
+/* So many chunks side by side. */
+enum { SOME = 64, FEW = 8 };
+
 void ws_blocks_numbers(const ws_blocks *b, int64_t block, int64_t n, float *g)
 {
-    for (int64_t k = 0; k < n * b->chunks; k++) numbers(b, block * b->chunks + k, g + k * b->q);
+    ws_key key = {b->seed, WS_STREAM_BLOCK, 0};
+    int64_t all = n * b->chunks, id[SOME];
+
+    for (int64_t from = 0; from < all; from += SOME) {
+        int64_t k = all - from < SOME ? all - from : SOME;
+
+        for (int64_t i = 0; i < k; i++) id[i] = block * b->chunks + from + i;
+        ws_random_normal_rows(&key, id, k, b->q, b->scale, g + from * b->q);
+    }
 }
 
 static void signs(const ws_blocks *b, int64_t c, float *sign)
@@ -71,4 +82,23 @@ void ws_blocks_rows(const ws_blocks *b, int64_t t, int64_t n, float *w, int64_t 
 void ws_blocks_row(const ws_blocks *b, const float *g, const float *sign, int64_t t, float *w)
 {
     for (int64_t c = 0; c < b->chunks; c++) piece(b, c, g + c * b->q, sign + c * b->q, t % b->q, w);
+}
+
+void ws_blocks_some(const ws_blocks *b, const float *sign, const int64_t *t, int64_t k, float *w)
+{
+    ws_key key = {b->seed, WS_STREAM_BLOCK, 0};
+    float g[FEW * WS_BLOCK_ROWS];
+    int64_t id[FEW];
+
+    for (int64_t from = 0; from < k; from += FEW) {
+        int64_t n = k - from < FEW ? k - from : FEW;
+
+        for (int64_t c = 0; c < b->chunks; c++) {
+            for (int64_t i = 0; i < n; i++) id[i] = t[from + i] / b->q * b->chunks + c;
+            ws_random_normal_rows(&key, id, n, b->q, b->scale, g);
+            for (int64_t i = 0; i < n; i++)
+                piece(b, c, g + i * b->q, sign + c * b->q, t[from + i] % b->q,
+                      w + (from + i) * b->d);
+        }
+    }
 }

@@ -13,7 +13,7 @@
 #include "wingspan/core/alloc.h"
 #include "wingspan/core/dot.h"
 
-enum { PANELS = 32, ROWS = PANELS * WS_PANEL };
+enum { PANELS = WS_UNWRITTEN_ROWS / WS_PANEL, ROWS = WS_UNWRITTEN_ROWS };
 
 static const char what[] = "fired neurons of the start";
 
@@ -230,15 +230,22 @@ static ws_err put_row(ws_unwritten *f, int64_t r, int64_t t, const int32_t *orde
     return WS_OK;
 }
 
+/* A float32 below which nothing fires. */
+static float cut_of(const ws_unwritten *f, double threshold)
+{
+    double cut = threshold - ws_unwritten_error(f, 0);
+
+    return (float)(cut - fabs(cut) * 0x1p-22);
+}
+
 static ws_err some(ws_unwritten *f, int64_t block, int64_t n, double threshold, int exact,
                    ws_hits *hits)
 {
     int64_t rows = n * f->t.b.q, from = 0, panels = take_blocks(f, block, n);
-    double cut = threshold - ws_unwritten_error(f, 0);
     ws_err err;
 
-    cut -= fabs(cut) * 0x1p-22;
-    if ((err = stage_all(f, panels, rows, (float)cut)) || (err = sort_by_row(f, rows))) return err;
+    if ((err = stage_all(f, panels, rows, cut_of(f, threshold))) || (err = sort_by_row(f, rows)))
+        return err;
     for (int64_t r = 0; r < rows && !err; r++) {
         int64_t k = f->end[r] - from;
 
@@ -272,4 +279,43 @@ ws_err ws_unwritten_propose(ws_unwritten *f, int64_t block, int64_t n, double th
                             ws_hits *hits)
 {
     return answer(f, block, n, threshold, 0, hits);
+}
+
+/* Rows of one panel that are hit, a bit each. */
+static void mark(ws_unwritten *f, int64_t panel, int64_t rows, float cut,
+                 uint64_t hit[WS_PANEL / 64])
+{
+    memset(hit, 0, WS_PANEL / 8);
+    for (int64_t k = 0; k < f->tiles; k++) {
+        int64_t lanes = f->x->n - k * WS_TILE;
+        int64_t n = ws_transform_list(&f->t, f->u + k * f->t.tile, f->g + panel * f->t.panel, rows,
+                                      cut, f->at, f->z);
+
+        for (int64_t e = 0; e < n; e++) {
+            uint32_t row = f->at[e] / WS_TILE;
+
+            if (f->at[e] % WS_TILE < lanes) hit[row / 64] |= (uint64_t)1 << row % 64;
+        }
+    }
+}
+
+int64_t ws_unwritten_rows(ws_unwritten *f, int64_t block, int64_t n, double threshold,
+                          uint32_t *offset)
+{
+    int64_t rows = n * f->t.b.q, panels = take_blocks(f, block, n), found = 0;
+    float cut = cut_of(f, threshold);
+
+    for (int64_t p = 0; p < panels; p++) {
+        int64_t left = rows - p * WS_PANEL;
+        uint64_t hit[WS_PANEL / 64];
+
+        mark(f, p, left < WS_PANEL ? left : WS_PANEL, cut, hit);
+        for (int64_t k = 0; k < WS_PANEL && k < left; k += 64)
+            for (uint64_t m = hit[k / 64]; m; m &= m - 1) {
+                int64_t row = k + __builtin_ctzll(m);
+
+                if (row < left) offset[found++] = (uint32_t)(p * WS_PANEL + row);
+            }
+    }
+    return found;
 }

@@ -1,4 +1,4 @@
-/* source.c - the starts of --init as sources of rows; gaussian and coupled.
+/* source.c - the starts of --init as sources of rows; here gaussian and coupled.
  *
  * Their proposal walks 16 rows at a time: rough numbers (ws_random_normal_near), products in
  * float32, and a threshold lowered by all that this may be wrong. Of 2^30 neurons in 32 dimensions
@@ -8,6 +8,7 @@
 #include <math.h>
 
 #include "probe_simd.h"
+#include "source_impl.h"
 #include "wingspan/core/alloc.h"
 #include "wingspan/core/random.h"
 
@@ -33,7 +34,7 @@ static void rows(const ws_probe *p, const int64_t *id, int64_t k, float *w)
 }
 
 /* As ws_net_start() has them: bit c % 32 of word c / 32 of the id's stream. */
-static void signs(const ws_probe *p, const int64_t *id, int64_t k, int8_t *a)
+void ws_source_signs(const ws_probe *p, const int64_t *id, int64_t k, int8_t *a)
 {
     const ws_net_spec *s = p->spec;
     ws_key key = {s->seed, WS_STREAM_SIGN, 0};
@@ -108,19 +109,12 @@ static void release(ws_probe *p)
     ws_free(&p->own);
 }
 
-/* ---- blocks: a row at a time, every neuron a candidate ---- */
-
-static void block_rows(const ws_probe *p, const int64_t *id, int64_t k, float *w)
-{
-    for (int64_t i = 0; i < k; i++) ws_net_start(p->spec, id[i], w + i * p->spec->d, NULL, NULL);
-}
-
 /* By ws_init. */
 static const ws_source table[WS_INITS] = {
-    [WS_INIT_GAUSSIAN] = {rows, signs, prepare, release, propose},
-    [WS_INIT_COUPLED] = {rows, signs, prepare, release, propose},
-    [WS_INIT_STRUCTURED] = {.rows = block_rows, .signs = signs},
-    [WS_INIT_STRUCTURED_COUPLED] = {.rows = block_rows, .signs = signs},
+    [WS_INIT_GAUSSIAN] = {rows, ws_source_signs, prepare, release, propose},
+    [WS_INIT_COUPLED] = {rows, ws_source_signs, prepare, release, propose},
+    [WS_INIT_STRUCTURED] = WS_SOURCE_BLOCKS,
+    [WS_INIT_STRUCTURED_COUPLED] = WS_SOURCE_BLOCKS,
 };
 
 const ws_source *ws_source_of(ws_init init)

@@ -61,7 +61,21 @@ static void a_row_does_not_depend_on_its_company(void **state)
             assert_memory_equal(one, many + 20 * t, (size_t)d * sizeof *one);
         }
     }
+    for (int64_t d = 1; d < 20; d++) {
+        ws_blocks b = ws_blocks_of(7, d, 1);
+        int64_t t[11];
+        float sign[32];
+
+        ws_blocks_signs(&b, sign);
+        for (int k = 0; k < 11; k++) t[k] = 9 * k % 40;
+        ws_blocks_some(&b, sign, t, 11, many);
+        for (int k = 0; k < 11; k++) {
+            ws_blocks_rows(&b, t[k], 1, one, 20);
+            assert_memory_equal(one, many + k * d, (size_t)d * sizeof *one);
+        }
+    }
     ws_blocks b = ws_blocks_of(7, 17, 1), far = b;
+    ws_blocks_rows(&b, 5, 40, many, 20);
     ws_blocks_rows(&far, (int64_t)1 << 36, 1, one, 20);
     assert_memory_not_equal(one, many, 17 * sizeof *one);
     far.seed = 8;

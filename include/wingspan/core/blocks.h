@@ -47,6 +47,11 @@ void ws_blocks_signs(const ws_blocks *b, float *sign);
  *  Cost: d numbers and the numbers and signs of each block that takes part. */
 void ws_blocks_rows(const ws_blocks *b, int64_t t, int64_t n, float *w, int64_t stride);
 
+/** Write k rows t[0..k), one after the other, w [k x d], with the signs at hand.  Not collective.
+ *
+ *  Cost: the numbers of a block a row, 1 ns each with AVX-512. */
+void ws_blocks_some(const ws_blocks *b, const float *sign, const int64_t *t, int64_t k, float *w);
+
 /** Write one row, whose block's numbers are at hand: g [chunks x q], sign [chunks x q]. */
 void ws_blocks_row(const ws_blocks *b, const float *g, const float *sign, int64_t t, float *w);
 

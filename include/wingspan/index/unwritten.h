@@ -15,6 +15,8 @@
 
 typedef struct ws_unwritten ws_unwritten;
 
+enum { WS_UNWRITTEN_ROWS = 32 * WS_BLOCK_ROWS };
+
 /** Transform the samples.
  *
  *  Not collective.
@@ -26,7 +28,7 @@ typedef struct ws_unwritten ws_unwritten;
  *
  *  Cost: x->n q chunks floats of memory, x->n d log q operations. */
 ws_err ws_unwritten_create(const ws_blocks *b, const ws_samples *x, ws_unwritten **out);
-void ws_unwritten_destroy(ws_unwritten **f);
+void ws_unwritten_destroy(ws_unwritten **u);
 
 /** The pairs with ws_dot(w_t, x_i) > threshold of the n blocks from `block` on.
  *
@@ -36,19 +38,28 @@ void ws_unwritten_destroy(ws_unwritten **f);
  *
  *  Cost: 1.3 ns a row for its numbers, 0.25 ns a pair with AVX-512, and d operations a pair that fires.
  *  A few thousand rows at a time keep the answer in cache. */
-ws_err ws_unwritten_list(ws_unwritten *f, int64_t block, int64_t n, double threshold,
+ws_err ws_unwritten_list(ws_unwritten *u, int64_t block, int64_t n, double threshold,
                          ws_hits *hits);
 
 /** The same pairs, and some below the threshold by at most 2 ws_unwritten_error(), with z as the
  *  transform has it: within ws_unwritten_error().  No row is made. */
-ws_err ws_unwritten_propose(ws_unwritten *f, int64_t block, int64_t n, double threshold,
+ws_err ws_unwritten_propose(ws_unwritten *u, int64_t block, int64_t n, double threshold,
                             ws_hits *hits);
+
+/** Rows of n blocks, at most WS_UNWRITTEN_ROWS rows, on which some sample may fire: all that do,
+ *  and few others.
+ *
+ *  Not collective.
+ *  @param offset  [n q] out: t - block q, ascending
+ *  @return how many */
+int64_t ws_unwritten_rows(ws_unwritten *u, int64_t block, int64_t n, double threshold,
+                          uint32_t *offset);
 
 /** |z proposed - ws_dot|, for blocks whose numbers have norm at most `norm`; of what was proposed
  *  last if norm is 0. */
-double ws_unwritten_error(const ws_unwritten *f, double norm);
+double ws_unwritten_error(const ws_unwritten *u, double norm);
 
 /** Bytes held. */
-int64_t ws_unwritten_bytes(const ws_unwritten *f);
+int64_t ws_unwritten_bytes(const ws_unwritten *u);
 
 #endif

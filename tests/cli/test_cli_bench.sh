@@ -72,6 +72,19 @@ $MPIRUN -n 2 "$WINGSPAN" bench newton --data classes.h5 --prepare unit --width 2
 grep -q 'one product timed' newton.txt || say "bench newton does not say that it multiplies"
 "$WINGSPAN" bench index --whole >/dev/null 2>&1 && say "bench index takes --whole"
 
+# a structured start: the same lists on any ranks, with shards that end inside of blocks
+for n in 1 3; do
+  $MPIRUN -n $n "$WINGSPAN" bench start --width 2^12 --dim 40 --samples 50 --shift 2 --json >start.$n.json || say "bench start fails on $n ranks"
+  $MPIRUN -n $n "$WINGSPAN" bench overlap --width 2^10..2^11 --dim 40 --samples 20 --shift 1 --seeds 2 --json >overlap.$n.json ||
+    say "bench overlap fails on $n ranks"
+  sed -i 's/.*\("entries":[0-9]*\).*/\1/' start.$n.json
+done
+grep -q 'entries":[1-9]' start.1.json || say "bench start lists nothing"
+cmp -s start.1.json start.3.json || say "the lists of a start depend on the ranks"
+cmp -s overlap.1.json overlap.3.json || say "overlaps depend on the ranks"
+awk -v r="$(sed 's/.*"ratio":\([^}]*\)}.*/\1/' overlap.1.json)" 'BEGIN { exit !(r > 0.5 && r < 2) }' || say "overlaps are far apart"
+"$WINGSPAN" bench start --kind scan >/dev/null 2>&1 && say "bench start takes --kind"
+
 if command -v gnuplot >/dev/null; then
   "$WINGSPAN" plot all.1.json scan.json --out bench.png >/dev/null || say "plot fails"
   head -c 4 bench.png | grep -q PNG || say "bench.png is no picture"

@@ -123,13 +123,14 @@ static void multiply(bench *t)
     int64_t d = t->all.d, m = t->some.n;
     float cut = (float)(t->threshold - t->slack);
 
-    t->r.sgemm = t->r.compare = 0;
+    double product = 0, compare = 0;
+
     for (int64_t r = 0; r < t->n; r += ROWS) {
         int64_t n = t->n - r < ROWS ? t->n - r : ROWS;
         double s = ws_seconds(), e;
 
         ws_sgemm_nt(n, m, d, t->w + r * d, d, t->some.x, d, t->tile, m);
-        t->r.sgemm += (e = ws_seconds()) - s;
+        product += (e = ws_seconds()) - s;
         for (int64_t i = 0; i < n; i++) {
             int64_t k = 0;
 
@@ -139,8 +140,10 @@ static void multiply(bench *t)
                 t->z[k++] = t->tile[i * m + j];
             }
         }
-        t->r.compare += ws_seconds() - e;
+        compare += ws_seconds() - e;
     }
+    t->r.sgemm = fmin(t->r.sgemm, product);
+    t->r.compare = fmin(t->r.compare, compare);
     t->r.dense = (t->r.sgemm + t->r.compare) * (double)t->all.n / (double)m;
 }
 
@@ -170,11 +173,13 @@ static ws_err measure(bench *t)
     double unused;
     ws_err err = WS_OK;
 
-    t->r.list = INFINITY;
-    MPI_Barrier(t->comm->mpi);
-    for (int k = 0; k < REPEATS && !err; k++) err = list_once(t, &t->r.list);
-    if ((err = ws_agree(t->comm, err))) return err;
-    multiply(t);
+    /* In turns, the best of each: neither gains if the machine is not quiet. */
+    t->r.list = t->r.sgemm = t->r.compare = INFINITY;
+    for (int k = 0; k < REPEATS; k++) {
+        MPI_Barrier(t->comm->mpi);
+        if ((err = ws_agree(t->comm, list_once(t, &t->r.list)))) return err;
+        multiply(t);
+    }
     if ((err = build(t, t->n < FEW ? t->n : FEW, NULL, &t->r.common, &unused)) ||
         (err = build(t, t->n, &t->start, &t->r.build, &t->r.lists)))
         return err; /* agreed */

@@ -177,18 +177,15 @@ static ws_err stage_all(ws_unwritten *f, int64_t panels, int64_t rows, float cut
     return err;
 }
 
-/* Stable: the samples of a row stay in order. */
-static ws_err sort_by_row(ws_unwritten *f, int64_t rows)
+/* end[r] is where the hits of row r begin, in the order of the rows. */
+static ws_err count_rows(ws_unwritten *f, int64_t rows)
 {
     int64_t at = 0;
-    ws_err err;
 
     if (f->staged > INT32_MAX)
         return ws_fail(WS_ERR_NOMEM,
                        "%lld pairs fire on a few thousand neurons: use a larger --shift",
                        (long long)f->staged);
-    if ((err = ws_grow(&f->order, &f->order_capacity, f->staged, sizeof *f->order, what)))
-        return err;
     memset(f->end, 0, (size_t)(rows + 1) * sizeof *f->end);
     for (int64_t e = 0; e < f->staged; e++) f->end[f->stage[e].row]++;
     for (int64_t r = 0; r <= rows; r++) {
@@ -197,8 +194,17 @@ static ws_err sort_by_row(ws_unwritten *f, int64_t rows)
         f->end[r] = at;
         at += here;
     }
-    for (int64_t e = 0; e < f->staged; e++) f->order[f->end[f->stage[e].row]++] = (int32_t)e;
     return WS_OK;
+}
+
+/* Stable: the samples of a row stay in order. end[r] is then where they end. */
+static ws_err sort_by_row(ws_unwritten *f)
+{
+    ws_err err = ws_grow(&f->order, &f->order_capacity, f->staged, sizeof *f->order, what);
+
+    for (int64_t e = 0; e < f->staged && !err; e++)
+        f->order[f->end[f->stage[e].row]++] = (int32_t)e;
+    return err;
 }
 
 /* ---- answers ---- */
@@ -214,19 +220,59 @@ static void decide(ws_unwritten *f, int64_t r, int64_t t, const int32_t *order, 
 }
 
 static ws_err put_row(ws_unwritten *f, int64_t r, int64_t t, const int32_t *order, int64_t n,
-                      double threshold, int exact, ws_hits *hits)
+                      double threshold, ws_hits *hits)
 {
     ws_err err;
 
     if ((err = ws_hits_row(hits, t)) || (err = ws_hits_reserve(hits, n))) return err;
-    if (exact) decide(f, r, t, order, n);
+    decide(f, r, t, order, n);
     for (int64_t k = 0; k < n; k++) {
         hits->pos[hits->n] = f->stage[order[k]].pos;
-        hits->z[hits->n] = exact ? f->exact[k] : (double)f->stage_z[order[k]];
+        hits->z[hits->n] = f->exact[k];
         hits->note[hits->n] = f->stage_z[order[k]];
-        hits->n += !exact || f->exact[k] > threshold;
+        hits->n += f->exact[k] > threshold;
     }
     ws_hits_close(hits);
+    return WS_OK;
+}
+
+static ws_err put_exact(ws_unwritten *f, int64_t first, int64_t rows, double threshold,
+                        ws_hits *hits)
+{
+    int64_t from = 0;
+    ws_err err = sort_by_row(f);
+
+    for (int64_t r = 0; r < rows && !err; r++) {
+        int64_t k = f->end[r] - from;
+
+        if (k > 0) err = put_row(f, r, first + r, f->order + from, k, threshold, hits);
+        from += k;
+    }
+    return err;
+}
+
+/* As staged, straight to their places. */
+static ws_err put_proposed(ws_unwritten *f, int64_t first, int64_t rows, ws_hits *hits)
+{
+    int64_t base = hits->n;
+    ws_err err;
+
+    if ((err = ws_hits_reserve_rows(hits, rows)) || (err = ws_hits_reserve(hits, f->staged)))
+        return err;
+    for (int64_t e = 0; e < f->staged; e++) {
+        int64_t at = base + f->end[f->stage[e].row]++;
+
+        hits->pos[at] = f->stage[e].pos;
+        hits->z[at] = (double)f->stage_z[e];
+        hits->note[at] = f->stage_z[e];
+    }
+    for (int64_t r = 0; r < rows; r++) {
+        if (base + f->end[r] == hits->n) continue;
+        hits->row[hits->rows] = first + r;
+        hits->first[hits->rows++] = hits->n;
+        hits->n = base + f->end[r];
+    }
+    hits->first[hits->rows] = hits->n;
     return WS_OK;
 }
 
@@ -241,19 +287,13 @@ static float cut_of(const ws_unwritten *f, double threshold)
 static ws_err some(ws_unwritten *f, int64_t block, int64_t n, double threshold, int exact,
                    ws_hits *hits)
 {
-    int64_t rows = n * f->t.b.q, from = 0, panels = take_blocks(f, block, n);
+    int64_t rows = n * f->t.b.q, panels = take_blocks(f, block, n);
     ws_err err;
 
-    if ((err = stage_all(f, panels, rows, cut_of(f, threshold))) || (err = sort_by_row(f, rows)))
+    if ((err = stage_all(f, panels, rows, cut_of(f, threshold))) || (err = count_rows(f, rows)))
         return err;
-    for (int64_t r = 0; r < rows && !err; r++) {
-        int64_t k = f->end[r] - from;
-
-        if (k > 0)
-            err = put_row(f, r, block * f->t.b.q + r, f->order + from, k, threshold, exact, hits);
-        from += k;
-    }
-    return err;
+    return exact ? put_exact(f, block * f->t.b.q, rows, threshold, hits)
+                 : put_proposed(f, block * f->t.b.q, rows, hits);
 }
 
 static ws_err answer(ws_unwritten *f, int64_t block, int64_t n, double threshold, int exact,

@@ -108,7 +108,7 @@ static void *block_grow(void *p, size_t bytes)
         return (char *)q + ALIGN;
     }
     if (!(q = block_create(bytes))) return NULL;
-    memcpy(q, p, h->bytes - ALIGN);
+    memcpy(q, p, (h->bytes < bytes ? h->bytes : bytes) - ALIGN);
     block_free(p);
     return q;
 }

@@ -191,8 +191,13 @@ static ws_err invert(ws_newton *nt)
     int ok = 0;
     ws_err err = ws_agree(nt->net->comm, ws_alloc(&b, BLOCK * n, sizeof *b, "leverage scores"));
 
-    for (; !err && !ok; part *= 10)
+    for (; !err && !ok && part < 2; part *= 10)
         err = ws_spd_factor(nt->gram, nt->spec.ridge + part * nt->diagonal, &ok);
+    /* A shift by the mean of its eigenvalues makes every such matrix of finite entries definite. */
+    if (!err && !ok)
+        err = ws_fail(WS_ERR_DIVERGED,
+                      "training diverged: J J' has entries that are not finite; use a larger "
+                      "--damping or another --preconditioner");
     for (int64_t i0 = 0; i0 < n && !err; i0 += BLOCK) {
         int64_t rows = n - i0 < BLOCK ? n - i0 : BLOCK;
 

@@ -31,6 +31,21 @@ static void growing_keeps_the_content(void **state)
     ws_free(&p);
 }
 
+/* The size kept beside the block is the larger one: what was overrun shows under --dev. */
+static void a_lowered_capacity_keeps_what_is_below_it(void **state)
+{
+    int64_t *p = NULL, capacity = 0;
+
+    (void)state;
+    assert_int_equal(ws_grow(&p, &capacity, 4000, sizeof *p, "test"), WS_OK);
+    for (int64_t i = 0; i < 4000; i++) p[i] = i;
+    capacity = 10;
+    assert_int_equal(ws_grow(&p, &capacity, 20, sizeof *p, "test"), WS_OK);
+    assert_true(capacity >= 20 && capacity < 4000);
+    for (int64_t i = 0; i < 10; i++) assert_true(p[i] == i);
+    ws_free(&p);
+}
+
 static void what_is_held_is_counted(void **state)
 {
     int64_t before = ws_alloc_bytes();
@@ -81,6 +96,7 @@ static void sizes_that_overflow_are_refused(void **state)
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(blocks_are_zero_and_aligned_at_every_size),
     cmocka_unit_test(growing_keeps_the_content),
+    cmocka_unit_test(a_lowered_capacity_keeps_what_is_below_it),
     cmocka_unit_test(what_is_held_is_counted),
     cmocka_unit_test(the_call_that_was_named_fails_and_no_other),
     cmocka_unit_test(sizes_that_overflow_are_refused),

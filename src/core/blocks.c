@@ -84,21 +84,39 @@ void ws_blocks_row(const ws_blocks *b, const float *g, const float *sign, int64_
     for (int64_t c = 0; c < b->chunks; c++) piece(b, c, g + c * b->q, sign + c * b->q, t % b->q, w);
 }
 
-void ws_blocks_some(const ws_blocks *b, const float *sign, const int64_t *t, int64_t k, float *w)
+/* Rows t[0..k) of n blocks, one block after the other. */
+static void some(const ws_blocks *b, const float *sign, const int64_t *block, int64_t n,
+                 const int64_t *t, int64_t k, float *w)
 {
     ws_key key = {b->seed, WS_STREAM_BLOCK, 0};
     float g[FEW * WS_BLOCK_ROWS];
     int64_t id[FEW];
 
-    for (int64_t from = 0; from < k; from += FEW) {
-        int64_t n = k - from < FEW ? k - from : FEW;
+    for (int64_t c = 0; c < b->chunks; c++) {
+        const float *at = g;
 
-        for (int64_t c = 0; c < b->chunks; c++) {
-            for (int64_t i = 0; i < n; i++) id[i] = t[from + i] / b->q * b->chunks + c;
-            ws_random_normal_rows(&key, id, n, b->q, b->scale, g);
-            for (int64_t i = 0; i < n; i++)
-                piece(b, c, g + i * b->q, sign + c * b->q, t[from + i] % b->q,
-                      w + (from + i) * b->d);
+        for (int64_t i = 0; i < n; i++) id[i] = block[i] * b->chunks + c;
+        ws_random_normal_rows(&key, id, n, b->q, b->scale, g);
+        for (int64_t i = 0; i < k; i++) {
+            if (i > 0 && t[i] / b->q != t[i - 1] / b->q) at += b->q;
+            piece(b, c, at, sign + c * b->q, t[i] % b->q, w + i * b->d);
         }
+    }
+}
+
+void ws_blocks_some(const ws_blocks *b, const float *sign, const int64_t *t, int64_t k, float *w)
+{
+    int64_t block[FEW];
+
+    for (int64_t from = 0, to; from < k; from = to) {
+        int64_t n = 0;
+
+        for (to = from; to < k; to++) {
+            int same = n > 0 && t[to] / b->q == block[n - 1];
+
+            if (!same && n == FEW) break;
+            if (!same) block[n++] = t[to] / b->q;
+        }
+        some(b, sign, block, n, t + from, to - from, w + from * b->d);
     }
 }

@@ -21,7 +21,8 @@ struct ws_unwritten {
     ws_transform t;
     const ws_samples *x;
     double max_norm;
-    double norm; /* largest ||numbers|| of the blocks in hand */
+    double norm;           /* largest ||numbers|| of the blocks in hand */
+    int64_t first, blocks; /* the blocks in hand */
     int64_t tiles;
     float *u;           /* [tiles][t.tile] */
     float *numbers, *g; /* [PANELS][t.panel] */
@@ -134,6 +135,8 @@ static int64_t take_blocks(ws_unwritten *f, int64_t block, int64_t n)
     int64_t panels = 0, floats = b->chunks * b->q;
 
     ws_blocks_numbers(b, block, n, f->numbers);
+    f->first = block;
+    f->blocks = n;
     for (int64_t k = 0; k < n; k += f->t.blocks, panels++)
         ws_transform_panel(&f->t, n - k < f->t.blocks ? n - k : f->t.blocks,
                            f->numbers + k * floats, f->g + panels * f->t.panel);
@@ -141,6 +144,13 @@ static int64_t take_blocks(ws_unwritten *f, int64_t block, int64_t n)
     for (int64_t k = 0; k < n; k++)
         f->norm = fmax(f->norm, ws_propose_norm(f->numbers + k * floats, floats));
     return panels;
+}
+
+const float *ws_unwritten_numbers(const ws_unwritten *f, int64_t block)
+{
+    int64_t k = block - f->first;
+
+    return k >= 0 && k < f->blocks ? f->numbers + k * f->t.b.chunks * f->t.b.q : NULL;
 }
 
 static ws_err stage_room(ws_unwritten *f, int64_t n)

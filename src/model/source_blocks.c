@@ -14,6 +14,15 @@ typedef struct own {
     uint32_t *row;      /* [WS_UNWRITTEN_ROWS] */
 } own;
 
+/* Row t, if the numbers of its block are still at hand from a proposal. */
+static int at_hand(const own *o, int64_t t, float *w)
+{
+    const float *g = o->list ? ws_unwritten_numbers(o->list, t / o->blocks.q) : NULL;
+
+    if (g) ws_blocks_row(&o->blocks, g, o->sign, t, w);
+    return g != NULL;
+}
+
 void ws_source_block_rows(const ws_probe *p, const int64_t *id, int64_t k, float *w)
 {
     const own *o = p->own;
@@ -21,10 +30,11 @@ void ws_source_block_rows(const ws_probe *p, const int64_t *id, int64_t k, float
     int64_t t[SOME];
 
     for (int64_t at = 0; at < k; at += SOME) {
-        int64_t n = k - at < SOME ? k - at : SOME;
+        int64_t n = k - at < SOME ? k - at : SOME, have = 0, d = p->spec->d;
 
         for (int64_t i = 0; i < n; i++) t[i] = id[at + i] >> pairs;
-        ws_blocks_some(&o->blocks, o->sign, t, n, w + at * p->spec->d);
+        while (have < n && at_hand(o, t[have], w + (at + have) * d)) have++;
+        ws_blocks_some(&o->blocks, o->sign, t + have, n - have, w + (at + have) * d);
     }
 }
 

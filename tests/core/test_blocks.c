@@ -63,13 +63,13 @@ static void a_row_does_not_depend_on_its_company(void **state)
     }
     for (int64_t d = 1; d < 20; d++) {
         ws_blocks b = ws_blocks_of(7, d, 1);
-        int64_t t[11];
+        int64_t t[31];
         float sign[32];
 
         ws_blocks_signs(&b, sign);
-        for (int k = 0; k < 11; k++) t[k] = 9 * k % 40;
-        ws_blocks_some(&b, sign, t, 11, many);
-        for (int k = 0; k < 11; k++) {
+        for (int k = 0; k < 31; k++) t[k] = k < 11 ? 9 * k % 40 : 100 + 7 * k / 4; /* some share */
+        ws_blocks_some(&b, sign, t, 31, many);
+        for (int k = 0; k < 31; k++) {
             ws_blocks_rows(&b, t[k], 1, one, 20);
             assert_memory_equal(one, many + k * d, (size_t)d * sizeof *one);
         }

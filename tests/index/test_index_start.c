@@ -351,6 +351,7 @@ static void check_unwritten(int64_t d, int64_t samples, int64_t first, int64_t n
     ws_hits h = {0}, near = {0};
     int64_t i = 0, j = 0, pairs = 0, fires = 0, candidates;
     uint32_t *offset = malloc(sizeof *offset * WS_UNWRITTEN_ROWS);
+    static float g[2 * WS_BLOCK_ROWS];
     ws_unwritten *u;
 
     assert_int_equal(ws_unwritten_create(&b, &dense, &u), WS_OK);
@@ -384,6 +385,11 @@ static void check_unwritten(int64_t d, int64_t samples, int64_t first, int64_t n
         fires += fires < h.rows && h.row[fires] == first * b.q + offset[k];
     }
     assert_int_equal(fires, h.rows);
+    ws_blocks_numbers(&b, first + n - 1, 1, g);
+    assert_memory_equal(ws_unwritten_numbers(u, first + n - 1), g,
+                        sizeof *g * (size_t)(b.chunks * b.q));
+    assert_null(ws_unwritten_numbers(u, first + n));
+    assert_null(ws_unwritten_numbers(u, first - 1));
     assert_true(candidates < h.rows + h.rows / 10 + 10);
     free(offset);
     ws_hits_free(&h);

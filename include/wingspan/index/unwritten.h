@@ -55,6 +55,10 @@ ws_err ws_unwritten_propose(ws_unwritten *u, int64_t block, int64_t n, double th
 int64_t ws_unwritten_rows(ws_unwritten *u, int64_t block, int64_t n, double threshold,
                           uint32_t *offset);
 
+/** The numbers of a block, as ws_blocks_numbers() has them, if it was among the last that were asked
+ *  about; else NULL.  Until more is asked. */
+const float *ws_unwritten_numbers(const ws_unwritten *u, int64_t block);
+
 /** |z proposed - ws_dot|, for blocks whose numbers have norm at most `norm`; of what was proposed
  *  last if norm is 0. */
 double ws_unwritten_error(const ws_unwritten *u, double norm);

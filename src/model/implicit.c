@@ -16,10 +16,12 @@ static ws_err alloc_batch(ws_implicit *im)
     ws_err err;
 
     if ((err = ws_alloc(&im->id, BATCH, sizeof *im->id, what)) ||
+        (err = ws_alloc(&im->bare, BATCH, sizeof *im->bare, what)) ||
         (err = ws_alloc(&im->w, BATCH * s->d, sizeof *im->w, what)) ||
         (err = ws_alloc(&im->a, BATCH * s->c, sizeof *im->a, what)) ||
         (err = ws_alloc(&im->z, BATCH * padded, sizeof *im->z, what)) ||
         (err = ws_alloc(&im->moved, padded, sizeof *im->moved, what)) ||
+        (err = ws_alloc(&im->value, padded + 1, sizeof *im->value, what)) ||
         (err = ws_alloc(&im->fired, im->n + 1, sizeof *im->fired, what)) ||
         (err = ws_alloc(&im->fires, im->n + 1, sizeof *im->fires, what)))
         return err;
@@ -28,14 +30,21 @@ static ws_err alloc_batch(ws_implicit *im)
 
 static ws_err fill_gram(ws_implicit *im)
 {
+    const char *what = "inner products of the samples";
+    int64_t padded = im->probe->padded;
     ws_err err;
 
-    if ((err = ws_alloc(&im->gram, im->n * im->probe->padded, sizeof *im->gram,
-                        "inner products of the samples")))
+    if ((err = ws_alloc(&im->gram, im->n * padded, sizeof *im->gram, what)) ||
+        (err = ws_alloc(&im->apart, im->n, sizeof *im->apart, what)) ||
+        (err = ws_alloc(&im->reach, im->n, sizeof *im->reach, what)))
         return err;
     for (int64_t j = 0; j < im->n; j++) {
+        const double *g = im->gram + j * padded;
+
         ws_samples_row(&im->x, j, im->w);
-        ws_probe_products(im->probe, im->w, 1, im->gram + j * im->probe->padded);
+        ws_probe_products(im->probe, im->w, 1, im->gram + j * padded);
+        for (int64_t i = 0; i < im->n; i++)
+            if (i != j) im->apart[j] = fmax(im->apart[j], fabs(g[i]));
     }
     return WS_OK;
 }
@@ -75,15 +84,21 @@ void ws_implicit_destroy(ws_implicit **p)
     if (!im) return;
     ws_probe_destroy(&im->probe);
     ws_free(&im->gram);
+    ws_free(&im->apart);
+    ws_free(&im->reach);
+    ws_free(&im->start);
+    ws_free(&im->gap);
     ws_free(&im->chunk);
     ws_free(&im->offset);
     free_state(&im->now);
     free_state(&im->next);
     ws_free(&im->id);
+    ws_free(&im->bare);
     ws_free(&im->w);
     ws_free(&im->a);
     ws_free(&im->z);
     ws_free(&im->moved);
+    ws_free(&im->value);
     ws_free(&im->fired);
     ws_free(&im->fires);
     ws_free(&im->candidate);
@@ -125,18 +140,42 @@ static int speaks(const ws_implicit *im, int64_t i)
     return im->a[i * im->net->spec.c] != 0; /* the odd one of a coupled start does not */
 }
 
+/* Displacements of the last held neuron; alpha NULL: zeros. */
+static ws_err add_pairs(ws_implicit *im, int64_t count, const uint16_t *sample, const double *alpha)
+{
+    const char *what = "displacements";
+    state *s = &im->now;
+    int64_t want = s->pairs + count;
+    ws_err err;
+
+    if ((err = ws_grow(&s->sample, &s->sample_room, want, sizeof *sample, what)) ||
+        (err = ws_grow(&s->alpha, &s->alpha_room, want, sizeof *alpha, what)))
+        return err;
+    for (int64_t p = 0; p < count; p++) {
+        s->sample[s->pairs] = sample[p];
+        s->alpha[s->pairs++] = alpha ? alpha[p] : 0;
+    }
+    s->count[im->held - 1] = (uint16_t)count;
+    return WS_OK;
+}
+
 /* Hold those of the batch that fire. */
 static ws_err list_batch(ws_implicit *im, int64_t k, ws_implicit_sums *sums)
 {
-    int64_t padded = im->probe->padded, fires;
     ws_err err = WS_OK;
 
     ws_implicit_batch(im, k, im->probe, im->z);
     for (int64_t i = 0; i < k && !err; i++) {
-        if (!speaks(im, i)) continue;
-        err = ws_implicit_consume(im, i, im->z + i * padded, sums, &fires);
-        if (!err && fires > 0) err = append(im, im->id[i]);
+        const double *z = im->z + i * im->probe->padded;
+        int64_t f = ws_beyond(z, im->n, im->net->spec.threshold, im->fires, im->value);
+
+        if (f == 0 || !speaks(im, i)) continue;
+        if ((err = ws_implicit_consume(im, i, f, sums)) || (err = append(im, im->id[i])) ||
+            (err = add_pairs(im, f, im->fires, NULL)))
+            break;
+        err = ws_implicit_note(im, im->fires, f, z);
     }
+    sums->products += k * im->n;
     return err;
 }
 
@@ -218,22 +257,6 @@ static ws_err check_id(const ws_implicit *im, int64_t id, int64_t last)
     return not_ours(id, "is of no neuron here: ids are out of range or do not ascend");
 }
 
-static ws_err add_pairs(state *s, int64_t count, const uint16_t *sample, const double *alpha)
-{
-    const char *what = "displacements";
-    int64_t want = s->pairs + count;
-    ws_err err;
-
-    if ((err = ws_grow(&s->sample, &s->sample_room, want, sizeof *sample, what)) ||
-        (err = ws_grow(&s->alpha, &s->alpha_room, want, sizeof *alpha, what)))
-        return err;
-    for (int64_t p = 0; p < count; p++) {
-        s->sample[s->pairs] = sample[p];
-        s->alpha[s->pairs++] = alpha[p];
-    }
-    return WS_OK;
-}
-
 ws_err ws_implicit_add(ws_implicit *im, int64_t k, const int64_t *id, const uint16_t *count,
                        const uint16_t *sample, const double *alpha)
 {
@@ -245,9 +268,8 @@ ws_err ws_implicit_add(ws_implicit *im, int64_t k, const int64_t *id, const uint
 
         if ((err = check_id(im, id[i], last)) ||
             (err = check_pairs(im, id[i], count[i], sample, alpha)) || (err = append(im, id[i])) ||
-            (err = add_pairs(&im->now, count[i], sample, alpha)))
+            (err = add_pairs(im, count[i], sample, alpha)))
             return err;
-        im->now.count[im->held - 1] = count[i];
         last = id[i];
         sample += count[i];
         alpha += count[i];
@@ -260,7 +282,7 @@ double ws_implicit_bytes(const ws_net_spec *s, int64_t n, double neurons, double
     double pairs = neurons * active * (double)n, held = neurons < pairs ? neurons : pairs;
     double batch = BATCH * (4.0 * (double)s->d + 8.0 * (double)n + s->c);
 
-    return held * (sizeof(uint32_t) + 2 * sizeof(uint16_t)) +
-           pairs * 2 * (sizeof(double) + sizeof(uint16_t)) + batch + 8.0 * (double)n * (double)n +
-           ws_probe_bytes(n, s->d);
+    return held * (sizeof(uint32_t) + 2 * sizeof(uint16_t) + sizeof(float)) +
+           pairs * (3 * sizeof(double) + 2 * sizeof(uint16_t)) + batch +
+           8.0 * (double)n * (double)n + ws_probe_bytes(n, s->d);
 }

@@ -11,6 +11,7 @@ typedef struct walk {
     double *cross; /* [n x probe->padded] <x_j, x_i>, x_j of training */
     double *z;     /* [BATCH x probe->padded] */
     uint16_t *list;
+    double *value;
     cursor at;                         /* the next held neuron */
     int64_t k;                         /* neurons in the batch */
     int64_t pair[BATCH], count[BATCH]; /* their displacements */
@@ -25,7 +26,8 @@ static ws_err open_walk(walk *w)
 
     if ((err = ws_alloc(&w->cross, w->im->n * padded, sizeof *w->cross, what)) ||
         (err = ws_alloc(&w->z, BATCH * padded, sizeof *w->z, what)) ||
-        (err = ws_alloc(&w->list, w->probe->n + 1, sizeof *w->list, what)))
+        (err = ws_alloc(&w->list, w->probe->n + 1, sizeof *w->list, what)) ||
+        (err = ws_alloc(&w->value, w->probe->n + 1, sizeof *w->value, what)))
         return err;
     for (int64_t j = 0; j < w->im->n; j++) {
         ws_samples_row(&w->im->x, j, w->im->w);
@@ -39,6 +41,7 @@ static void close_walk(walk *w)
     ws_free(&w->cross);
     ws_free(&w->z);
     ws_free(&w->list);
+    ws_free(&w->value);
 }
 
 static ws_err flush(walk *w)
@@ -55,9 +58,9 @@ static ws_err flush(walk *w)
 
         ws_displace(z, p->n, w->cross, p->padded, im->now.sample + w->pair[i],
                     im->now.alpha + w->pair[i], w->count[i]);
-        k = ws_beyond(z, p->n, net->spec.threshold, w->list);
-        err = ws_implicit_output(net, im->id[i], im->a + i * net->spec.c, z, w->list, k, w->hi,
-                                 w->lo);
+        k = ws_beyond(z, p->n, net->spec.threshold, w->list, w->value);
+        err = ws_implicit_output(net, im->id[i], im->a + i * net->spec.c, w->list, w->value, k,
+                                 w->hi, w->lo);
     }
     if ((w->since += w->k) > WS_EXACT_ADDS - BATCH) {
         ws_exact_carry(w->hi, w->lo, p->n * net->spec.c);

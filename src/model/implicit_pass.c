@@ -1,5 +1,6 @@
 /* implicit_pass.c - one pass over the held neurons: where they are, where a step takes them, and
- * what the network gives there.
+ * what the network gives there. Rows are made anew only of those of which too little is known
+ * (implicit_note.c).
  *
  * For each neuron
  *   1. products at its place: those of its start row, displaced           z
@@ -14,13 +15,13 @@
 #include "implicit_impl.h"
 #include "wingspan/core/alloc.h"
 
-ws_err ws_implicit_output(const ws_net *net, int64_t id, const int8_t *a, const double *z,
-                          const uint16_t *list, int64_t k, int64_t *hi, int64_t *lo)
+ws_err ws_implicit_output(const ws_net *net, int64_t id, const int8_t *a, const uint16_t *list,
+                          const double *z, int64_t k, int64_t *hi, int64_t *lo)
 {
     int32_t c = net->spec.c;
 
     for (int64_t p = 0; p < k; p++) {
-        double v = z[list[p]] - net->spec.threshold;
+        double v = z[p] - net->spec.threshold;
         int64_t at = (int64_t)list[p] * c;
         ws_exact_limbs t;
 
@@ -104,55 +105,116 @@ static int64_t differ(const uint16_t *a, int64_t na, const uint16_t *b, int64_t 
     return na + nb - 2 * both;
 }
 
-/* Neuron i of the batch takes the step; its products there are left in moved. */
-static int64_t take_step(ws_implicit *im, int64_t i, const cursor *at, const double *step)
-{
-    const ws_net_spec *s = &im->net->spec;
-    int64_t n = im->n, padded = im->probe->padded, k = im->now.count[at->held], f;
-    const uint16_t *sample = im->now.sample + at->pair;
-    const double *alpha = im->now.alpha + at->pair, *start = im->z + i * padded;
-    state *to = &im->next;
-
-    memcpy(im->moved, start, (size_t)n * sizeof *start);
-    ws_displace(im->moved, n, im->gram, padded, sample, alpha, k);
-    f = ws_beyond(im->moved, n, s->threshold, im->fired);
-    k = merge(s, im->a + i * s->c, step, sample, alpha, k, im->fired, f, to->sample + to->pairs,
-              to->alpha + to->pairs);
-    memcpy(im->moved, start, (size_t)n * sizeof *start);
-    ws_displace(im->moved, n, im->gram, padded, to->sample + to->pairs, to->alpha + to->pairs, k);
-    to->count[at->held] = (uint16_t)k;
-    to->pairs += k;
-    return f;
-}
-
-ws_err ws_implicit_consume(ws_implicit *im, int64_t i, const double *z, ws_implicit_sums *sums,
-                           int64_t *fires)
+ws_err ws_implicit_consume(ws_implicit *im, int64_t i, int64_t k, ws_implicit_sums *sums)
 {
     const ws_net *net = im->net;
     const int8_t *a = im->a + i * net->spec.c;
-    int64_t k = *fires = ws_beyond(z, im->n, net->spec.threshold, im->fires);
 
     sums->active += k;
     sums->fired += k > 0;
     if (k > 0 && sums->pairs) add_pairs(sums->pairs, a, net->spec.c, im->fires, k);
-    return ws_implicit_output(net, im->id[i], a, z, im->fires, k, sums->hi, sums->lo);
+    return ws_implicit_output(net, im->id[i], a, im->fires, im->value, k, sums->hi, sums->lo);
 }
 
-static ws_err one(ws_implicit *im, int64_t i, const cursor *at, const double *step,
+/* The displacements of a neuron: those it has, or those that a step has just made. */
+typedef struct list {
+    const uint16_t *sample;
+    const double *alpha;
+    int64_t k;
+} list;
+
+static list list_at(const state *s, int64_t pair, int64_t k)
+{
+    return (list){s->sample + pair, s->alpha + pair, k};
+}
+
+/* The product with sample q of a list, from that of the start row. */
+static double product(const ws_implicit *im, double z, list l, int64_t q)
+{
+    const double *g = im->gram + l.sample[q];
+
+    for (int64_t p = 0; p < l.k; p++) z += l.alpha[p] * g[l.sample[p] * im->probe->padded];
+    return z;
+}
+
+/* A neuron that is known: samples of its list that fire, from products of its start row with them. */
+static int64_t firing(ws_implicit *im, const double *start, list l)
+{
+    int64_t f = 0;
+
+    for (int64_t q = 0; q < l.k; q++) {
+        double z = product(im, start[q], l, q);
+
+        im->fires[f] = l.sample[q];
+        im->value[f] = z;
+        f += z > im->net->spec.threshold;
+    }
+    return f;
+}
+
+/* It takes the step: its list stays; what fired before is left in im->fired. */
+static int64_t advance(ws_implicit *im, int64_t i, const double *start, list l, const double *step)
+{
+    const ws_net_spec *s = &im->net->spec;
+    state *to = &im->next;
+    int64_t f = 0;
+
+    for (int64_t q = 0; q < l.k; q++) {
+        int fires = product(im, start[q], l, q) > s->threshold;
+        double move = move_of(s, im->a + i * s->c, step, l.sample[q]);
+
+        im->fired[f] = to->sample[to->pairs + q] = l.sample[q];
+        to->alpha[to->pairs + q] = l.alpha[q] + (fires ? move : 0);
+        f += fires;
+    }
+    return f;
+}
+
+/* Any neuron: which of all samples fire. */
+static int64_t firing_of_all(ws_implicit *im, const double *z, list l, uint16_t *fires)
+{
+    memcpy(im->moved, z, (size_t)im->n * sizeof *z);
+    ws_displace(im->moved, im->n, im->gram, im->probe->padded, l.sample, l.alpha, l.k);
+    return ws_beyond(im->moved, im->n, im->net->spec.threshold, fires, im->value);
+}
+
+/* It takes the step: every sample that fires it is in its list from now on. */
+static int64_t advance_all(ws_implicit *im, int64_t i, const cursor *at, const double *z, list *l,
+                           const double *step)
+{
+    const ws_net_spec *s = &im->net->spec;
+    state *to = &im->next;
+    int64_t f = firing_of_all(im, z, *l, im->fired), k = l->k;
+
+    l->k = merge(s, im->a + i * s->c, step, l->sample, l->alpha, k, im->fired, f,
+                 to->sample + to->pairs, to->alpha + to->pairs);
+    if (l->k > k && im->gap[at->held] >= 0) im->gap[at->held] = (float)(-1 - k);
+    return f;
+}
+
+/* Neuron i of the batch; z: products of its start row with all samples, or NULL: it is known. */
+static ws_err one(ws_implicit *im, int64_t i, const cursor *at, const double *z, const double *step,
                   ws_implicit_sums *sums)
 {
-    int64_t padded = im->probe->padded, f = 0, k;
-    double *z = im->z + i * padded;
-    ws_err err;
+    list l = list_at(&im->now, at->pair, im->now.count[at->held]);
+    int64_t f = 0, k;
+    const double *start;
+    ws_err err = WS_OK;
 
-    if (step) {
-        f = take_step(im, i, at, step);
-        z = im->moved;
-    } else {
-        ws_displace(z, im->n, im->gram, padded, im->now.sample + at->pair, im->now.alpha + at->pair,
-                    im->now.count[at->held]);
+    if (at->held == im->noted) {
+        err = ws_implicit_note(im, l.sample, l.k, z);
+        if (!err && ws_implicit_is_known(im, at)) z = NULL;
     }
-    err = ws_implicit_consume(im, i, z, sums, &k);
+    if (err) return err;
+    start = im->start + at->start;
+    if (step) {
+        f = z ? advance_all(im, i, at, z, &l, step) : advance(im, i, start, l, step);
+        l = list_at(&im->next, im->next.pairs, l.k);
+        im->next.count[at->held] = (uint16_t)l.k;
+        im->next.pairs += l.k;
+    }
+    k = z ? firing_of_all(im, z, l, im->fires) : firing(im, start, l);
+    err = ws_implicit_consume(im, i, k, sums);
     if (step) sums->flips += differ(im->fired, f, im->fires, k);
     return err;
 }
@@ -171,22 +233,44 @@ static ws_err make_room(ws_implicit *im)
     return ws_grow(&to->alpha, &to->alpha_room, want, sizeof *to->alpha, what);
 }
 
+/* The k neurons from a cursor on: signs of all, and products of those that are not known, which
+ * come one after the other where slot is not -1. */
+static void look_up(ws_implicit *im, cursor at, int64_t k, int8_t slot[BATCH],
+                    ws_implicit_sums *sums)
+{
+    const ws_probe *probe = im->probe;
+    int64_t few = 0;
+
+    for (int64_t i = 0; i < k; i++, ws_cursor_next(im, &at)) {
+        im->id[i] = ws_cursor_id(im, &at);
+        slot[i] = ws_implicit_is_known(im, &at) ? -1 : (int8_t)few;
+        if (slot[i] >= 0) im->bare[few++] = im->id[i];
+    }
+    probe->source->signs(probe, im->id, k, im->a);
+    probe->source->rows(probe, im->bare, few, im->w);
+    ws_probe_products(probe, im->w, few, im->z);
+    sums->products += few * im->n;
+}
+
 ws_err ws_implicit_pass(ws_implicit *im, const double *step, ws_implicit_sums *sums)
 {
     int64_t entries = im->n * im->net->spec.c, since = 0;
     cursor at = {0};
 
     im->next.pairs = 0;
+    ws_implicit_reach(im, step);
     while (at.held < im->held) {
         int64_t k = im->held - at.held < BATCH ? im->held - at.held : BATCH;
+        int8_t slot[BATCH];
         ws_err err = step ? make_room(im) : WS_OK;
 
         if (err) return err;
-        for (cursor to = at; to.held < at.held + k; ws_cursor_next(im, &to))
-            im->id[to.held - at.held] = ws_cursor_id(im, &to);
-        ws_implicit_batch(im, k, im->probe, im->z);
-        for (int64_t i = 0; i < k; i++, ws_cursor_next(im, &at))
-            if ((err = one(im, i, &at, step, sums))) return err;
+        look_up(im, at, k, slot, sums);
+        for (int64_t i = 0; i < k; i++, ws_cursor_next(im, &at)) {
+            const double *z = slot[i] < 0 ? NULL : im->z + slot[i] * im->probe->padded;
+
+            if ((err = one(im, i, &at, z, step, sums))) return err;
+        }
         /* A neuron adds at most once to an entry. */
         if ((since += k) > WS_EXACT_ADDS - BATCH) {
             ws_exact_carry(sums->hi, sums->lo, entries);

@@ -318,6 +318,70 @@ static void a_state_comes_back_whole_or_not_at_all(void **state)
     destroy(&b);
 }
 
+/* The state of b in an empty c, which then knows nothing but that. */
+static void hand_over(const both *b, both *c)
+{
+    static int64_t id[M];
+    ws_implicit_view v = ws_implicit_state(b->im);
+
+    ws_implicit_ids(b->im, 0, ws_implicit_held(b->im), id);
+    assert_int_equal(
+        ws_implicit_add(c->im, ws_implicit_held(b->im), id, v.count, v.sample, v.alpha), WS_OK);
+}
+
+static void assert_same_state(const both *b, const both *c)
+{
+    ws_implicit_view v = ws_implicit_state(b->im), w = ws_implicit_state(c->im);
+    size_t held = (size_t)ws_implicit_held(b->im), pairs = (size_t)ws_implicit_pairs(b->im);
+
+    assert_int_equal(ws_implicit_pairs(c->im), pairs);
+    assert_memory_equal(v.count, w.count, held * sizeof *v.count);
+    assert_memory_equal(v.sample, w.sample, pairs * sizeof *v.sample);
+    assert_memory_equal(v.alpha, w.alpha, pairs * sizeof *v.alpha);
+}
+
+/* Steps from tiny to so large that many neurons come to fire on further samples; each is taken by
+ * one that has come all the way and by one that makes every row. */
+static void what_is_known_has_the_bits_of_rows(void **state)
+{
+    double step[N * 3];
+    ws_key key = {4, WS_STREAM_TEST, 0};
+    int64_t made = 0, all = 0, flips = 0;
+    both b = {0};
+
+    (void)state;
+    create(&b, WS_INIT_STRUCTURED, 3);
+    list(&b);
+    for (uint64_t k = 0; k < 8; k++) {
+        both c = {0};
+
+        for (int e = 0; e < N * 3; e++)
+            step[e] = (ws_random_uniform(&key, k, (uint32_t)e) - 0.5) * pow(4, (double)(k % 5) - 2);
+        create(&c, WS_INIT_STRUCTURED, 3);
+        hand_over(&b, &c);
+        clear(&b);
+        assert_int_equal(ws_implicit_pass(b.im, step, &b.sums), WS_OK);
+        assert_int_equal(ws_implicit_pass(c.im, step, &c.sums), WS_OK);
+        assert_memory_equal(b.hi, c.hi, sizeof b.hi);
+        assert_memory_equal(b.lo, c.lo, sizeof b.lo);
+        assert_memory_equal(b.pairs, c.pairs, sizeof b.pairs);
+        assert_int_equal(b.sums.active, c.sums.active);
+        assert_int_equal(b.sums.flips, c.sums.flips);
+        assert_int_equal(c.sums.products, N * ws_implicit_held(b.im));
+        if (k % 3 != 1) { /* else the step is not kept */
+            ws_implicit_keep(b.im);
+            ws_implicit_keep(c.im);
+        }
+        assert_same_state(&b, &c);
+        made += b.sums.products;
+        all += c.sums.products;
+        flips += b.sums.flips;
+        destroy(&c);
+    }
+    assert_true(b.bare->n < 100 || (made > 0 && made < all / 2 && flips > 100));
+    destroy(&b);
+}
+
 static void products_have_the_bits_of_dot(void **state)
 {
     const char *was = ws_simd_name();
@@ -356,6 +420,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(what_is_not_kept_is_forgotten),
     cmocka_unit_test(any_sample_may_be_asked_for),
     cmocka_unit_test(a_state_comes_back_whole_or_not_at_all),
+    cmocka_unit_test(what_is_known_has_the_bits_of_rows),
     cmocka_unit_test(products_have_the_bits_of_dot),
 };
 

@@ -18,9 +18,11 @@
  *
  * A pass sees every held neuron once: its products, with a step its displacement after that step,
  * and what the network then gives. The step is kept or forgotten as the caller decides; meanwhile
- * both are held: 10 bytes a pair (neuron, sample that fired it) each, and 8 bytes a neuron.
+ * both are held: 10 bytes a pair (neuron, sample that fired it) each.  Products of the start row with
+ * the samples of a pair are kept too, and how far the others are from firing: unless they might by
+ * now, the row is not made again.  In all 28 bytes a pair and 12 a neuron.
  *
- * Width 2^30, 16 samples, shift 2.884: 32 M neurons and 34 M pairs held, under 1 GB for both. */
+ * Width 2^30, 16 samples, shift 2.884: 32 M neurons and 34 M pairs held, 1.3 GB. */
 #ifndef WS_MODEL_IMPLICIT_H
 #define WS_MODEL_IMPLICIT_H
 
@@ -47,6 +49,7 @@ typedef struct ws_implicit_sums {
     int64_t *hi, *lo; /* [n x c] limbs of the outputs at scale 2^net->exponent */
     int64_t *pairs;   /* [e (e + 1) / 2], e = n c: sum of a_rc a_rc' over neurons that fire on both
                          i and j, at row i c + c, column j c + c' <= row; or NULL */
+    int64_t products; /* with start rows */
     int64_t active;   /* pairs that fire */
     int64_t fired;    /* neurons that fire on something */
     int64_t flips;    /* pairs that the step changed */
@@ -68,7 +71,8 @@ ws_err ws_implicit_list(ws_implicit *im, int64_t from, int64_t to, ws_implicit_s
  *  @param sums  hi, lo, pairs set to zero by the caller; carried on return
  *  @return local: WS_ERR_NOMEM, WS_ERR_DIVERGED
  *
- *  Cost: a held neuron's row made (d numbers) and n d multiply-adds. */
+ *  Cost: the pairs of a held neuron; in the first pass after ws_implicit_add(), and for those few
+ *  that might fire on another sample, their rows (d numbers) and n d multiply-adds. */
 ws_err ws_implicit_pass(ws_implicit *im, const double *step, ws_implicit_sums *sums);
 
 /** The step of the last pass is taken for good.  Not collective. */

@@ -43,6 +43,8 @@ static ws_err create(ws_run *r)
     q = r->implicit;
     if ((err = ws_implicit_newton_create(r->net, &r->ds->all, n, &q->system))) return err;
     err = ws_implicit_create(r->net, &r->ds->all, n, &q->im);
+    q->places = 2 * entries + entries * (entries + 1) / 2;
+    if (!err) err = ws_alloc(&q->place, q->places, sizeof *q->place, "sums of a checkpoint");
     if (!err) err = ws_alloc(&q->z, entries, sizeof *q->z, "a Gauss-Newton step");
     if (!err) err = ws_alloc(&r->newton.residual, entries, sizeof(double), "residuals");
     r->newton.contraction = NAN;
@@ -124,6 +126,7 @@ void ws_implicit_end(ws_run *r)
     ws_implicit_destroy(&r->implicit->im);
     ws_implicit_newton_destroy(&r->implicit->system);
     ws_free(&r->implicit->z);
+    ws_free(&r->implicit->place);
     ws_free(&r->implicit);
 }
 
@@ -131,14 +134,21 @@ void ws_implicit_end(ws_run *r)
 
 static void fill_counts(ws_run *r, const ws_implicit_sums *s, int64_t *count)
 {
-    int64_t products = ws_implicit_held(r->implicit->im) * r->ds->n;
-
     count[COUNT_ACTIVE] = s->active;
     count[COUNT_UNION] = s->fired;
-    count[COUNT_CANDIDATES] = count[COUNT_PRODUCTS] = products;
+    count[COUNT_CANDIDATES] = count[COUNT_PRODUCTS] = s->products;
     count[COUNT_WRITES] = ws_implicit_pairs(r->implicit->im);
     count[COUNT_FLIPS] = s->flips;
     ws_step_wishes(r, count);
+}
+
+/* How many neurons fire on each sample, while the first step is watched. */
+static void fill_flags(ws_run *r, int64_t k)
+{
+    for (int64_t i = 0; i < k - COUNTS; i++) {
+        int64_t e = i * r->targets.c;
+        r->meet.count[COUNTS + i] = r->implicit->sums.pairs[e * (e + 1) / 2 + e];
+    }
 }
 
 /* This rank's part; k plain counts: COUNTS, and a flag a sample while the first step is watched. */
@@ -154,26 +164,49 @@ static ws_err local_share(ws_run *r, int64_t n, int64_t k)
         err = ws_implicit_pass(q->im, q->stepping ? q->z : NULL, &q->sums);
     }
     fill_counts(r, &q->sums, r->meet.count);
-    for (int64_t i = 0; i < k - COUNTS; i++) {
-        int64_t e = i * r->targets.c;
-        r->meet.count[COUNTS + i] = q->sums.pairs[e * (e + 1) / 2 + e];
-    }
+    fill_flags(r, k);
     q->fresh = 0;
     r->tally.forward += ws_seconds() - t;
     return err;
 }
 
-static ws_err evaluate(ws_run *r, const int64_t *ids, int64_t n, int64_t k)
+/* The meeting that was held before the checkpoint was written. */
+static ws_err recall(ws_run *r, int64_t n, int64_t k)
+{
+    struct ws_implicit_run *q = r->implicit;
+    int64_t entries = n * r->targets.c;
+    ws_err err = r->pending;
+
+    q->restored = 0;
+    if (!err) err = ws_run_room(r, n);
+    if (!err) err = open_sums(r, k);
+    if ((err = ws_agree(r->comm, err))) return err;
+    memcpy(r->meet.hi, q->place, (size_t)(2 * entries) * sizeof *q->place); /* lo follows hi */
+    memcpy(q->sums.pairs, q->place + 2 * entries,
+           (size_t)(q->places - 2 * entries) * sizeof *q->place);
+    fill_flags(r, k);
+    return WS_OK;
+}
+
+static ws_err meet(ws_run *r, int64_t n, int64_t k)
 {
     int64_t entries = n * r->targets.c, bytes = r->meet.bytes, meetings = r->meet.meetings;
     ws_err err = local_share(r, n, k);
     double t = ws_seconds();
 
-    r->implicit->counts = k;
     err = ws_meeting_hold(&r->meet, r->comm, err, entries, k + entries * (entries + 1) / 2);
     r->tally.reduce += ws_seconds() - t;
     r->tally.bytes += r->meet.bytes - bytes;
     r->tally.meetings += r->meet.meetings - meetings;
+    return err;
+}
+
+static ws_err evaluate(ws_run *r, const int64_t *ids, int64_t n, int64_t k)
+{
+    int64_t entries = n * r->targets.c;
+    ws_err err = r->implicit->restored ? recall(r, n, k) : meet(r, n, k);
+
+    r->implicit->counts = k;
     if (err) return err;
     ws_net_outputs(r->net, r->meet.hi, r->meet.lo, entries, r->out);
     return ws_step_loss(r, ids, n, 0);
@@ -183,9 +216,14 @@ static ws_err evaluate(ws_run *r, const int64_t *ids, int64_t n, int64_t k)
 static void settle(ws_run *r)
 {
     struct ws_implicit_run *q = r->implicit;
+    int64_t entries = r->ds->n * r->targets.c;
 
     if (q->stepping) ws_implicit_keep(q->im);
     q->stepping = 0;
+    q->placed = 1;
+    memcpy(q->place, r->meet.hi, (size_t)(2 * entries) * sizeof *q->place); /* lo follows hi */
+    memcpy(q->place + 2 * entries, r->meet.count + q->counts,
+           (size_t)(q->places - 2 * entries) * sizeof *q->place);
     ws_implicit_newton_set(q->system, r->meet.count + q->counts);
 }
 

@@ -19,6 +19,10 @@ struct ws_implicit_run {
     int fresh;             /* they are of the listing, and no pass is needed */
     int listed;            /* the held neurons are all that fire: else a stop came in the listing */
     int64_t counts;        /* plain counts before the pairs in the last meeting */
+    int64_t *place;        /* [places] hi, lo and pairs over all ranks, where the run stands */
+    int64_t places;
+    int placed;   /* they are known */
+    int restored; /* they are a checkpoint's: no pass is needed to know them */
 };
 
 /* implicit.c */
@@ -40,6 +44,9 @@ ws_err ws_implicit_outputs(ws_implicit *im, const ws_net *net, const ws_samples 
  *   alpha_neuron (k)  held neurons, ascending
  *   alpha_count (k)   how many displacements of each; their samples and values one after the other:
  *   alpha_sample (p), alpha_value (p) float64
+ *   alpha_sums        what they give, summed over all ranks: high and low words of the exact outputs
+ *                     (n c each), then how many fire on both of two samples, as ws_implicit_sums;
+ *                     a file without it costs a pass on resume
  * counts and samples are uint8 where they fit, else int32. */
 
 /** Is a checkpoint of this form?  Collective. */
@@ -56,6 +63,9 @@ ws_err ws_implicit_put(ws_ckpt_writer *w, const ws_run *r); /* collective; agree
 /** Fill an empty im of n samples; *listed as the file has it.  Collective.
  *  @return agreed: WS_ERR_DATA, WS_ERR_NOMEM */
 ws_err ws_implicit_get(ws_ckpt *c, const ws_net *net, ws_implicit *im, int64_t n, int *listed);
+
+/** Read alpha_sums; *found says whether the file has them.  Collective.  @return agreed: WS_ERR_DATA */
+ws_err ws_implicit_get_sums(ws_ckpt *c, int64_t places, int64_t *place, int *found);
 
 /* A network for prediction. */
 typedef struct ws_implicit_model {

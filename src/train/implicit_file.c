@@ -41,7 +41,8 @@ double ws_implicit_file_bytes(const ws_run *r)
     double word = is_small(r->ds->n) ? 1 : 4;
 
     return 65536 + (double)t.held * (8 + word) + (double)t.pairs * (8 + word) +
-           4.0 * (double)r->ds->n * (double)r->ds->d + 8.0 * (double)(r->history_n + 4 * r->ds->d);
+           4.0 * (double)r->ds->n * (double)r->ds->d +
+           8.0 * (double)(r->history_n + 4 * r->ds->d + r->implicit->places);
 }
 
 static ws_err put_samples(ws_ckpt_writer *w, const ws_run *r)
@@ -90,6 +91,12 @@ static ws_err put_neurons(ws_ckpt_writer *w, const ws_run *r, const totals *t)
     return err;
 }
 
+static ws_err put_sums(ws_ckpt_writer *w, const struct ws_implicit_run *q)
+{
+    if (!q->placed) return WS_OK;
+    return ws_ckpt_put_array(w, "/model/alpha_sums", WS_INT64, 1, &q->places, q->place);
+}
+
 ws_err ws_implicit_put(ws_ckpt_writer *w, const ws_run *r)
 {
     const ws_implicit *im = r->implicit->im;
@@ -104,7 +111,7 @@ ws_err ws_implicit_put(ws_ckpt_writer *w, const ws_run *r)
         return err;
     /* After a stop in the middle of the listing there is nothing worth keeping. */
     if (t.held == 0) return WS_OK;
-    if ((err = put_neurons(w, r, &t)) ||
+    if ((err = put_sums(w, r->implicit)) || (err = put_neurons(w, r, &t)) ||
         (err = put_words(w, r, "/model/alpha_count", t.held, t.held_before, held, v.count)) ||
         t.pairs == 0)
         return err;
@@ -280,6 +287,17 @@ ws_err ws_implicit_get(ws_ckpt *c, const ws_net *net, ws_implicit *im, int64_t n
         return err;
     *listed = v == 1;
     return get_pieces(c, net, im, n, held, pairs);
+}
+
+ws_err ws_implicit_get_sums(ws_ckpt *c, int64_t places, int64_t *place, int *found)
+{
+    int64_t n;
+    ws_err err = length_of(c, "/model/alpha_sums", &n);
+
+    *found = !err && n > 0;
+    if (!*found) return err;
+    if (n != places) return damaged(c, "/model/alpha_sums is not of these samples and outputs");
+    return ws_ckpt_get_array(c, "/model/alpha_sums", WS_INT64, n, place);
 }
 
 /* ---- a network for prediction and export ---- */

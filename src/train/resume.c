@@ -245,8 +245,12 @@ ws_err ws_resume_state(ws_ckpt *c, ws_run *r)
     ws_err err;
 
     if (r->implicit) {
-        err = ws_implicit_get(c, r->net, r->implicit->im, r->ds->n, &r->implicit->listed);
-        return err ? err : get_progress(c, r);
+        struct ws_implicit_run *q = r->implicit;
+
+        if ((err = ws_implicit_get(c, r->net, q->im, r->ds->n, &q->listed)) ||
+            (err = ws_implicit_get_sums(c, q->places, q->place, &q->restored)))
+            return err;
+        return get_progress(c, r);
     }
     err = ws_touched_open(c, r->comm, r->net, &t);
 

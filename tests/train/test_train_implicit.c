@@ -1,4 +1,6 @@
 /* A run with implicit weights: the explicit run, on any ranks, stopped or not, only further down. */
+#include <stdlib.h>
+
 #include "train_util.h"
 
 #include "implicit.h"
@@ -218,6 +220,64 @@ static void displacements_that_cannot_be_are_refused(void **state)
     assert_all(get(&c) == WS_ERR_DATA);
 }
 
+/* Sums of another length are refused, and a file need not have them. */
+static void sums_are_taken_whole_or_not_at_all(void **state)
+{
+    static const struct {
+        int64_t n;
+        int found;
+        ws_err err;
+    } files[] = {{5, 1, WS_OK}, {4, 1, WS_ERR_DATA}, {6, 1, WS_ERR_DATA}, {0, 0, WS_OK}};
+
+    (void)state;
+    for (size_t k = 0; k < sizeof files / sizeof *files; k++) {
+        int64_t put[6] = {1, -2, 3, INT64_MIN, 5, 6}, got[5] = {0};
+        ws_ckpt_writer *w;
+        ws_ckpt *c;
+        int found = 7;
+
+        assert_int_equal(ws_ckpt_create(&world, "sums.h5", 0, &w), WS_OK);
+        if (files[k].n > 0)
+            assert_int_equal(
+                ws_ckpt_put_array(w, "/model/alpha_sums", WS_INT64, 1, &files[k].n, put), WS_OK);
+        assert_int_equal(ws_ckpt_commit(&w, 1), WS_OK);
+        assert_int_equal(ws_ckpt_open(&world, "sums.h5", 0, &c), WS_OK);
+        assert_all(ws_implicit_get_sums(c, 5, got, &found) == files[k].err);
+        assert_int_equal(found, files[k].found);
+        assert_true(files[k].n != 5 || memcmp(put, got, sizeof got) == 0);
+        ws_ckpt_close(&c);
+    }
+}
+
+/* Collectives of the last step in a metrics file. */
+static int collectives(const char *file)
+{
+    char line[8000];
+    int n = -1;
+    FILE *f = fopen(file, "r");
+
+    assert_non_null(f);
+    while (fgets(line, sizeof line, f)) {
+        const char *at = strstr(line, "\"collectives\":");
+
+        if (at && strstr(line, "\"type\":\"step\"")) n = atoi(at + 14);
+    }
+    fclose(f);
+    return n;
+}
+
+/* The step that a resumed run takes is the first pass it makes. */
+static void a_resumed_run_knows_its_place(void **state)
+{
+    char words[500];
+
+    (void)state;
+    snprintf(words, sizeof words, "%s steps=2", runs[0]);
+    run_on(world.size, words, "part.h5");
+    run_on(world.size, "resume=part.h5 steps=3 metrics=part.jsonl", "part.h5");
+    assert_all(world.rank > 0 || collectives("part.jsonl") == 1);
+}
+
 /* A stop in the listing leaves a checkpoint of nothing, from which the run starts as it would. */
 static void a_stop_in_the_listing_is_clean(void **state)
 {
@@ -242,6 +302,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_prediction_is_what_training_saw),
     cmocka_unit_test(what_it_cannot_do_is_refused),
     cmocka_unit_test(displacements_that_cannot_be_are_refused),
+    cmocka_unit_test(a_resumed_run_knows_its_place),
+    cmocka_unit_test(sums_are_taken_whole_or_not_at_all),
     cmocka_unit_test(a_stop_in_the_listing_is_clean),
 };
 

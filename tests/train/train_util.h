@@ -121,6 +121,7 @@ static inline uint64_t fingerprint(const char *file)
     h = hash_of(c, "/model/alpha_count", WS_UINT8, 1, h);
     h = hash_of(c, "/model/alpha_sample", WS_UINT8, 1, h);
     h = hash_of(c, "/model/alpha_value", WS_FLOAT64, 8, h);
+    h = hash_of(c, "/model/alpha_sums", WS_INT64, 8, h);
     h = hash_of(c, "/progress/loss_history", WS_FLOAT64, 8, h);
     for (size_t i = 0; i < sizeof state / sizeof *state; i++)
         h = hash_of(c, state[i], WS_FLOAT32, 4, h);

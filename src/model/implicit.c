@@ -233,6 +233,13 @@ ws_implicit_view ws_implicit_state(const ws_implicit *im)
     return (ws_implicit_view){im->now.count, im->now.sample, im->now.alpha};
 }
 
+void *ws_implicit_spare(ws_implicit *im, int64_t n, size_t size)
+{
+    im->next.pairs = 0;
+    return (size_t)im->next.alpha_room * sizeof *im->next.alpha / size >= (size_t)n ? im->next.alpha
+                                                                                    : NULL;
+}
+
 static ws_err not_ours(int64_t id, const char *what)
 {
     return ws_fail(WS_ERR_DATA, "the displacement of neuron %lld %s", (long long)id, what);
@@ -277,9 +284,22 @@ ws_err ws_implicit_add(ws_implicit *im, int64_t k, const int64_t *id, const uint
     return WS_OK;
 }
 
+/* At most so many neurons of a shard are held: each fires on a sample of its own. */
+static double most_held(double neurons, double pairs)
+{
+    return neurons < pairs ? neurons : pairs;
+}
+
+double ws_implicit_saved_bytes(int64_t n, double neurons, double active)
+{
+    double pairs = neurons * active * (double)n, word = n <= UINT8_MAX ? 1 : 4;
+
+    return most_held(neurons, pairs) * (8 + word) + pairs * (8 + word);
+}
+
 double ws_implicit_bytes(const ws_net_spec *s, int64_t n, double neurons, double active)
 {
-    double pairs = neurons * active * (double)n, held = neurons < pairs ? neurons : pairs;
+    double pairs = neurons * active * (double)n, held = most_held(neurons, pairs);
     double batch = BATCH * (4.0 * (double)s->d + 8.0 * (double)n + s->c);
 
     return held * (sizeof(uint32_t) + 2 * sizeof(uint16_t) + sizeof(float)) +

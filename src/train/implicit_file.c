@@ -45,6 +45,18 @@ double ws_implicit_file_bytes(const ws_run *r)
            8.0 * (double)(r->history_n + 4 * r->ds->d + r->implicit->places);
 }
 
+/* A buffer while a file is written: memory that lies idle, if that is enough; else *own, to be freed. */
+static ws_err borrow(const ws_run *r, int64_t n, size_t size, const char *what, void **own,
+                     void *buffer)
+{
+    void *p = ws_implicit_spare(r->implicit->im, n, size);
+    ws_err err = p ? WS_OK : ws_alloc(own, n, size, what);
+
+    if (!p) p = *own;
+    memcpy(buffer, &p, sizeof p);
+    return err;
+}
+
 static ws_err put_samples(ws_ckpt_writer *w, const ws_run *r)
 {
     int64_t dims[2] = {r->ds->n, r->ds->d};
@@ -63,8 +75,8 @@ static ws_err put_words(ws_ckpt_writer *w, const ws_run *r, const char *path, in
                         int64_t first, int64_t n, const uint16_t *v)
 {
     int small = is_small(r->ds->n);
-    void *buffer = NULL;
-    ws_err err = ws_alloc(&buffer, n, small ? 1 : sizeof(int32_t), "words of a checkpoint");
+    void *buffer = NULL, *own = NULL;
+    ws_err err = borrow(r, n, small ? 1 : sizeof(int32_t), "words of a checkpoint", &own, &buffer);
 
     for (int64_t i = 0; i < n && !err; i++)
         if (small)
@@ -73,7 +85,7 @@ static ws_err put_words(ws_ckpt_writer *w, const ws_run *r, const char *path, in
             ((int32_t *)buffer)[i] = v[i];
     if (!(err = ws_agree(r->comm, err)))
         err = ws_ckpt_put_rows(w, path, small ? WS_UINT8 : WS_INT32, all, first, n, 0, buffer);
-    ws_free(&buffer);
+    ws_free(&own);
     return err;
 }
 
@@ -81,13 +93,14 @@ static ws_err put_neurons(ws_ckpt_writer *w, const ws_run *r, const totals *t)
 {
     const ws_implicit *im = r->implicit->im;
     int64_t k = ws_implicit_held(im), *id = NULL;
-    ws_err err = ws_alloc(&id, k, sizeof *id, "neurons of a checkpoint");
+    void *own = NULL;
+    ws_err err = borrow(r, k, sizeof *id, "neurons of a checkpoint", &own, &id);
 
     if (!err && k > 0) ws_implicit_ids(im, 0, k, id);
     if (!(err = ws_agree(r->comm, err)))
         err =
             ws_ckpt_put_rows(w, "/model/alpha_neuron", WS_INT64, t->held, t->held_before, k, 0, id);
-    ws_free(&id);
+    ws_free(&own);
     return err;
 }
 

@@ -131,7 +131,7 @@ void ws_plan_print(const ws_run *r, const ws_plan *p)
            ws_is_newton(&r->opt) && !implicit ? ", again for each iteration of conjugate gradients"
                                               : "");
     printf("memory of the largest rank\n");
-    line(implicit ? "neurons that fire, twice" : "weights", p->weights);
+    line(implicit ? "neurons that fire" : "weights", p->weights);
     line("optimiser", p->optimiser);
     line("index", p->index);
     line("fired pairs of a batch", p->pairs);
@@ -141,7 +141,7 @@ void ws_plan_print(const ws_run *r, const ws_plan *p)
     printf("memory of all ranks            %10.1f MB\n", p->total / 1e6);
     if (r->opt.checkpoint[0])
         printf("checkpoint                     %10.1f MB, %lld kept\n",
-               (implicit ? p->weights / 2 * (double)r->opt.width / (double)ip.n
+               (implicit ? ws_implicit_saved_bytes(r->ds->n, (double)r->opt.width, ip.active)
                          : (double)r->opt.width * (ws_run_spec(r).float64 ? 8 : 4) *
                                    (double)(r->ds->d + 1 + r->targets.c) +
                                p->optimiser * (double)r->opt.width / (double)ip.n) /

@@ -26,6 +26,7 @@
 #ifndef WS_MODEL_IMPLICIT_H
 #define WS_MODEL_IMPLICIT_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "wingspan/model/net.h"
@@ -101,6 +102,10 @@ ws_err ws_implicit_write(ws_implicit *im, ws_net *to);
 /** Global ids of held neurons from .. from + k - 1, ascending.  Not collective. */
 void ws_implicit_ids(const ws_implicit *im, int64_t from, int64_t k, int64_t *id);
 
+/** Memory where a pass puts its step, for any use until the next one; a step that was not kept is
+ *  lost.  NULL if it is less than n * size bytes.  Not collective. */
+void *ws_implicit_spare(ws_implicit *im, int64_t n, size_t size);
+
 /* Displacements: count[h] pairs of held neuron h, one after the other in sample and alpha. */
 typedef struct ws_implicit_view {
     const uint16_t *count;  /* [held] */
@@ -113,6 +118,9 @@ ws_implicit_view ws_implicit_state(const ws_implicit *im);
  *  collective.  @return local: WS_ERR_NOMEM, WS_ERR_DATA (out of range, not ascending, not finite) */
 ws_err ws_implicit_add(ws_implicit *im, int64_t k, const int64_t *id, const uint16_t *count,
                        const uint16_t *sample, const double *alpha);
+
+/** Bytes of their displacements in a checkpoint.  Not collective. */
+double ws_implicit_saved_bytes(int64_t n, double neurons, double active);
 
 /** Bytes a rank needs for `neurons` of its shard, if a share `active` of them fires on a sample.
  *  Not collective. */

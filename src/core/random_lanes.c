@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "fmath_impl.h"
+#include "random_impl.h"
 #include "wingspan/core/dot.h"
 #include "wingspan/core/random.h"
 
@@ -348,6 +349,7 @@ void ws_random_blocks(const ws_key *k, const int64_t *id, int64_t n, uint32_t j,
 
 int ws_random_normal_near(const ws_key *k, uint64_t first, int step, int64_t d, float *cols)
 {
+    if (strcmp(ws_simd_name(), "avx2") == 0) return ws_random_near_avx2(k, first, step, d, cols);
     if (!wide_unit()) return 0;
     near_avx512(k, first, step, d, cols);
     return 1;

@@ -152,8 +152,8 @@ void ws_probe_rows(const float *w, int64_t k, const double *columns, int64_t gro
         (avx2 ? row_avx2 : row_portable)(w + i * d, columns, groups, d, wide, z + i * 8 * groups);
 }
 
-__attribute__((target("avx512f"))) unsigned ws_probe_beyond(const float *cols, const float *scaled,
-                                                            int64_t groups, int64_t d, float cut)
+__attribute__((target("avx512f"))) static unsigned
+beyond_avx512(const float *cols, const float *scaled, int64_t groups, int64_t d, float cut)
 {
     __m512 most = _mm512_set1_ps(-3e38f);
 
@@ -174,6 +174,44 @@ __attribute__((target("avx512f"))) unsigned ws_probe_beyond(const float *cols, c
         for (int i = 0; i < 8; i++) most = _mm512_max_ps(most, z[i]);
     }
     return _mm512_cmp_ps_mask(most, _mm512_set1_ps(cut), _CMP_GT_OQ);
+}
+
+/* Eight rows: the first or the last of 16. */
+__attribute__((target("avx2,fma"))) static inline unsigned
+half_beyond(const float *cols, const float *scaled, int64_t groups, int64_t d, float cut)
+{
+    __m256 most = _mm256_set1_ps(-3e38f);
+
+    for (int64_t g = 0; g < groups; g++) {
+        const float *x = scaled + g * 8 * d;
+        __m256 z[8];
+
+#pragma GCC unroll 8
+        for (int i = 0; i < 8; i++) z[i] = _mm256_setzero_ps();
+        for (int64_t j = 0; j < d; j++) {
+            __m256 w = _mm256_loadu_ps(cols + 16 * j);
+
+#pragma GCC unroll 8
+            for (int i = 0; i < 8; i++)
+                z[i] = _mm256_fmadd_ps(w, _mm256_set1_ps(x[8 * j + i]), z[i]);
+        }
+#pragma GCC unroll 8
+        for (int i = 0; i < 8; i++) most = _mm256_max_ps(most, z[i]);
+    }
+    return (unsigned)_mm256_movemask_ps(_mm256_cmp_ps(most, _mm256_set1_ps(cut), _CMP_GT_OQ));
+}
+
+__attribute__((target("avx2,fma"))) static unsigned
+beyond_avx2(const float *cols, const float *scaled, int64_t groups, int64_t d, float cut)
+{
+    return half_beyond(cols, scaled, groups, d, cut) | half_beyond(cols + 8, scaled, groups, d, cut)
+                                                           << 8;
+}
+
+unsigned ws_probe_beyond(const float *cols, const float *scaled, int64_t groups, int64_t d,
+                         float cut)
+{
+    return (wide_unit() ? beyond_avx512 : beyond_avx2)(cols, scaled, groups, d, cut);
 }
 
 #else

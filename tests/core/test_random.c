@@ -138,14 +138,13 @@ static void rows_of_many_ids_have_the_bits_of_one(void **state)
 }
 
 /* Proposals rest on the bound; words near 0 and 2^32 are the worst, and 2^21 draws meet some. */
-static void near_numbers_are_as_near_as_promised(void **state)
+static void check_near(void)
 {
     enum { LENGTH = 30, WIDE = 32 };
     ws_key key = {5, WS_STREAM_TEST, 0};
     static float cols[WIDE * 16], row[LENGTH];
     double most = 0;
 
-    (void)state;
     for (uint64_t k = 0; k < 4096; k++) {
         int step = 1 + (int)(k % 2);
         uint64_t first = (k << 32) + 32 * k;
@@ -159,6 +158,21 @@ static void near_numbers_are_as_near_as_promised(void **state)
     }
     assert_true(most <= WS_RANDOM_NEAR);
     assert_true(most > WS_RANDOM_NEAR / 100);
+}
+
+static void near_numbers_are_as_near_as_promised(void **state)
+{
+    static const char *const units[] = {"avx2", "avx512"};
+    const char *was = ws_simd_name();
+    float cols[4 * 16];
+    ws_key key = {5, WS_STREAM_TEST, 0};
+
+    (void)state;
+    for (int k = 0; k < 2; k++)
+        if (ws_simd_select(units[k])) check_near();
+    assert_int_equal(ws_simd_select("portable"), 1);
+    assert_int_equal(ws_random_normal_near(&key, 0, 1, 4, cols), 0);
+    assert_true(ws_simd_select(was));
 }
 
 static const struct CMUnitTest tests[] = {

@@ -1,4 +1,30 @@
-# W  structured starts: rows in blocks whose products are one fast transform; on WS_DATA=FILE if that is set
+# W  structured starts: rows in blocks whose products are one fast transform; width 2^30 (WS_DATA=FILE: also on these samples; WS_WIDEST=34: also 2^34, 12 GB)
+
+# two_ranks words...: on two ranks; the most memory each has held, in kB, goes to memory.txt
+two_ranks() {
+  mpirun --oversubscribe --bind-to none -n 2 bash -c '"$@" & p=$!
+    while h=$(sed -n "s/^VmHWM:[^0-9]*\([0-9]*\).*/\1/p" /proc/$p/status 2>/dev/null) && [ -n "$h" ]; do most=$h; sleep 0.2; done
+    echo "$most" >>memory.txt
+    wait $p' rank "$wingspan" "$@" >/dev/null
+}
+
+# wide K INIT SECONDS GIB: width 2^K on two ranks, two steps, a stop, and the third step from the checkpoint
+wide() {
+  local t r g
+  rm -f w.h5* w.jsonl memory.txt
+  t=$(date +%s.%N)
+  two_ranks train --data wide.h5 --width 2^$1 --init $2 --optimizer gauss-newton --weights implicit --steps 2 --quiet \
+    --checkpoint w.h5 --metrics w.jsonl
+  two_ranks train --resume w.h5 --steps 3 --quiet
+  t=$(awk "BEGIN { printf \"%.1f\", $(date +%s.%N) - $t }")
+  r=$(values w contraction | awk 'BEGIN { r = 1 } { r *= $1 } END { print r }')
+  g=$(sort -n memory.txt | tail -n 2 | awk '{ s += $1 } END { printf "%.2f", s / 1048576 }')
+  report "width 2^$1, $2: residual after 3 steps, by the start's" "<= 1e-8" "$r" "$r <= 1e-8"
+  report "  seconds of all, with checkpoints and restart" "<= $3" "$t" "$t <= $3"
+  report "  GiB of both ranks together" "<= $4" "$g" "$g <= $4"
+  rm -f w.h5*
+}
+
 letter_W() {
   local b m k s i out r data=()
   [ -z "${WS_DATA:-}" ] || data=(--data "$WS_DATA")
@@ -16,6 +42,10 @@ letter_W() {
     r=$(sed 's/.*"start_ratio":\([^}]*\)}.*/\1/' <<<"$out")
     report "  dense start by whole start, 60000 samples" ">= $s" "$r" "$r >= $s"
   done
+  sphere 16 32 1 wide.h5
+  wide 30 structured 20 2
+  wide 30 gaussian 45 2
+  [ "${WS_WIDEST:-30}" -lt 34 ] || wide 34 structured 1200 22
   [ -n "${WS_DATA:-}" ] || return 0
   for s in 1 2 3; do
     for i in coupled structured-coupled; do

@@ -330,12 +330,17 @@ static int wide_unit(void)
     return strcmp(ws_simd_name(), "avx512") == 0;
 }
 
+static int half_unit(void)
+{
+    return strcmp(ws_simd_name(), "avx2") == 0;
+}
+
 void ws_random_normal_rows(const ws_key *k, const int64_t *id, int64_t n, int64_t d, double scale,
                            float *rows)
 {
     if (wide_unit())
         rows_avx512(k, id, n, d, scale, rows);
-    else
+    else if (!half_unit() || !ws_random_rows_avx2(k, id, n, d, scale, rows))
         rows_one_by_one(k, id, n, d, scale, rows);
 }
 
@@ -349,7 +354,7 @@ void ws_random_blocks(const ws_key *k, const int64_t *id, int64_t n, uint32_t j,
 
 int ws_random_normal_near(const ws_key *k, uint64_t first, int step, int64_t d, float *cols)
 {
-    if (strcmp(ws_simd_name(), "avx2") == 0) return ws_random_near_avx2(k, first, step, d, cols);
+    if (half_unit()) return ws_random_near_avx2(k, first, step, d, cols);
     if (!wide_unit()) return 0;
     near_avx512(k, first, step, d, cols);
     return 1;

@@ -111,7 +111,7 @@ static void a_permutation_has_every_number_once_and_no_favourites(void **state)
 /* On each vector unit; ids beyond 32 bits, and lengths and counts that fill no vector. */
 static void rows_of_many_ids_have_the_bits_of_one(void **state)
 {
-    static const char *const units[] = {"portable", "avx512"};
+    static const char *const units[] = {"portable", "avx2", "avx512"};
     const char *was = ws_simd_name();
     ws_key key = {77, WS_STREAM_TEST, 3};
     enum { MOST = 21 };
@@ -121,7 +121,7 @@ static void rows_of_many_ids_have_the_bits_of_one(void **state)
 
     (void)state;
     for (int i = 0; i < MOST; i++) id[i] = (int64_t)i * 987654321 + 5;
-    for (int k = 0; k < 2; k++)
+    for (int k = 0; k < 3; k++)
         for (int64_t d = 1; d <= 40 && ws_simd_select(units[k]); d += 3) {
             int64_t n = 1 + d % MOST;
 

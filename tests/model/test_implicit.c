@@ -382,6 +382,41 @@ static void what_is_known_has_the_bits_of_rows(void **state)
     destroy(&b);
 }
 
+/* The k-th request for memory fails, from the creation to a step. */
+static ws_err with_less_memory(both *b, int64_t k)
+{
+    double step[N] = {0.5};
+    ws_err err;
+
+    clear(b);
+    ws_alloc_fail_at(k);
+    err = ws_implicit_create(b->bare, &train, N, &b->im);
+    if (!err) err = ws_implicit_list(b->im, 0, b->bare->n, &b->sums);
+    if (!err) err = ws_implicit_pass(b->im, step, &b->sums);
+    ws_alloc_fail_at(0);
+    ws_implicit_destroy(&b->im);
+    return err;
+}
+
+static void no_memory_is_said_and_none_is_lost(void **state)
+{
+    int64_t k = 0, before;
+    both b = {0};
+    ws_err err;
+
+    (void)state;
+    create(&b, WS_INIT_STRUCTURED, 1);
+    ws_implicit_destroy(&b.im);
+    before = ws_alloc_bytes();
+    do {
+        err = with_less_memory(&b, ++k);
+        assert_true(err == WS_OK || err == WS_ERR_NOMEM);
+        assert_int_equal(ws_alloc_bytes(), before);
+    } while (err && k < 1000);
+    assert_true(k > 30 && k < 1000);
+    destroy(&b);
+}
+
 static void products_have_the_bits_of_dot(void **state)
 {
     const char *was = ws_simd_name();
@@ -421,6 +456,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(any_sample_may_be_asked_for),
     cmocka_unit_test(a_state_comes_back_whole_or_not_at_all),
     cmocka_unit_test(what_is_known_has_the_bits_of_rows),
+    cmocka_unit_test(no_memory_is_said_and_none_is_lost),
     cmocka_unit_test(products_have_the_bits_of_dot),
 };
 

@@ -2,7 +2,7 @@
  *
  * Its 16 virtual lanes are 16 registers of eight samples, so nothing is shuffled; products of two
  * float32 are exact in float64, so only the order of the additions counts, and it is that of
- * ws_dot. One body, compiled for each vector unit. */
+ * ws_dot. Vector units take four rows at a time (probe_kernel.h). */
 #include <string.h>
 
 #include "probe_simd.h"
@@ -35,121 +35,74 @@ static inline __attribute__((always_inline)) void group(const double *w, const e
     *z = (lane[0] + lane[2]) + (lane[1] + lane[3]);
 }
 
-static inline __attribute__((always_inline)) void
-row(const float *w, const double *columns, int64_t groups, int64_t d, double *wide, double *z)
+static void rows_portable(const float *w, int64_t k, const double *columns, int64_t groups,
+                          int64_t d, double *wide, double *z)
 {
     const eight *x = (const eight *)(const void *)columns;
 
-    for (int64_t j = 0; j < d; j++) wide[j] = (double)w[j];
-    for (int64_t g = 0; g < groups; g++) {
-        eight v;
-        group(wide, x + g * d, d, &v);
-        memcpy(z + 8 * g, &v, sizeof v);
+    for (int64_t i = 0; i < k; i++) {
+        for (int64_t j = 0; j < d; j++) wide[j] = (double)w[i * d + j];
+        for (int64_t g = 0; g < groups; g++) {
+            eight v;
+            group(wide, x + g * d, d, &v);
+            memcpy(z + 8 * (i * groups + g), &v, sizeof v);
+        }
     }
-}
-
-static void row_portable(const float *w, const double *columns, int64_t groups, int64_t d,
-                         double *wide, double *z)
-{
-    row(w, columns, groups, d, wide, z);
 }
 
 #if defined(__x86_64__)
 #include <immintrin.h>
 
-__attribute__((target("avx2"))) static void
-row_avx2(const float *w, const double *columns, int64_t groups, int64_t d, double *wide, double *z)
-{
-    row(w, columns, groups, d, wide, z);
-}
+#define TARGET __attribute__((target("avx2,fma")))
+#define NAME(f) f##_avx2
+#define LANES 4
+#define VEC __m256d
+#define SET _mm256_set1_pd
+#define LOAD _mm256_loadu_pd
+#define STORE _mm256_storeu_pd
+#define FMA _mm256_fmadd_pd
+#define ADD _mm256_add_pd
+#include "probe_kernel.h"
+#undef TARGET
+#undef NAME
+#undef LANES
+#undef VEC
+#undef SET
+#undef LOAD
+#undef STORE
+#undef FMA
+#undef ADD
 
-#define AVX512 __attribute__((target("avx512f,avx512dq,avx512vl,fma")))
-
-/* Four rows at a time, so that samples are loaded once for all: virtual lanes in the order of the
- * tree, one sum after the other. The products are exact, so fused sums are the same sums. */
-AVX512 static void four_avx512(const double *wide, const double *columns, int64_t groups, int64_t d,
-                               double *z, int64_t stride)
-{
-    for (int64_t g = 0; g < groups; g++) {
-        const double *x = columns + g * 8 * d;
-        __m512d half[2][4];
-
-#pragma GCC unroll 2
-        for (int h = 0; h < 2; h++) {
-            __m512d quarter[2][4];
-
-#pragma GCC unroll 2
-            for (int q = 0; q < 2; q++) {
-                __m512d sum[2][4];
-
-#pragma GCC unroll 2
-                for (int e = 0; e < 2; e++) {
-                    __m512d a[4], b[4];
-                    int64_t j = h + 2 * q + 4 * e;
-
-#pragma GCC unroll 4
-                    for (int i = 0; i < 4; i++) a[i] = b[i] = _mm512_setzero_pd();
-                    for (; j + 8 < d; j += 16) {
-                        __m512d u = _mm512_loadu_pd(x + 8 * j), v = _mm512_loadu_pd(x + 8 * j + 64);
-
-#pragma GCC unroll 4
-                        for (int i = 0; i < 4; i++) {
-                            a[i] = _mm512_fmadd_pd(_mm512_set1_pd(wide[i * d + j]), u, a[i]);
-                            b[i] = _mm512_fmadd_pd(_mm512_set1_pd(wide[i * d + j + 8]), v, b[i]);
-                        }
-                    }
-                    if (j < d) {
-                        __m512d u = _mm512_loadu_pd(x + 8 * j);
-
-#pragma GCC unroll 4
-                        for (int i = 0; i < 4; i++)
-                            a[i] = _mm512_fmadd_pd(_mm512_set1_pd(wide[i * d + j]), u, a[i]);
-                    }
-#pragma GCC unroll 4
-                    for (int i = 0; i < 4; i++) sum[e][i] = _mm512_add_pd(a[i], b[i]);
-                }
-#pragma GCC unroll 4
-                for (int i = 0; i < 4; i++) quarter[q][i] = _mm512_add_pd(sum[0][i], sum[1][i]);
-            }
-#pragma GCC unroll 4
-            for (int i = 0; i < 4; i++) half[h][i] = _mm512_add_pd(quarter[0][i], quarter[1][i]);
-        }
-        for (int i = 0; i < 4; i++)
-            _mm512_storeu_pd(z + i * stride + 8 * g, _mm512_add_pd(half[0][i], half[1][i]));
-    }
-}
-
-AVX512 static void rows_avx512(const float *w, int64_t k, const double *columns, int64_t groups,
-                               int64_t d, double *wide, double *z)
-{
-    int64_t stride = 8 * groups;
-
-    for (int64_t i = 0; i < k; i += 4) {
-        int64_t few = k - i < 4 ? k - i : 4;
-        double *to = few == 4 ? z + i * stride : wide + 4 * d;
-
-        for (int64_t j = 0; j < few * d; j++) wide[j] = (double)w[i * d + j];
-        four_avx512(wide, columns, groups, d, to, stride);
-        if (few < 4) memcpy(z + i * stride, to, (size_t)(few * stride) * sizeof *z);
-    }
-}
+#define TARGET __attribute__((target("avx512f,avx512dq,avx512vl,fma")))
+#define NAME(f) f##_avx512
+#define LANES 8
+#define VEC __m512d
+#define SET _mm512_set1_pd
+#define LOAD _mm512_loadu_pd
+#define STORE _mm512_storeu_pd
+#define FMA _mm512_fmadd_pd
+#define ADD _mm512_add_pd
+#include "probe_kernel.h"
 
 static int wide_unit(void)
 {
     return strcmp(ws_simd_name(), "avx512") == 0;
 }
 
+static int half_unit(void)
+{
+    return strcmp(ws_simd_name(), "avx2") == 0 && __builtin_cpu_supports("fma");
+}
+
 void ws_probe_rows(const float *w, int64_t k, const double *columns, int64_t groups, int64_t d,
                    double *wide, double *z)
 {
-    int avx2 = strcmp(ws_simd_name(), "avx2") == 0;
-
-    if (wide_unit()) {
+    if (wide_unit())
         rows_avx512(w, k, columns, groups, d, wide, z);
-        return;
-    }
-    for (int64_t i = 0; i < k; i++)
-        (avx2 ? row_avx2 : row_portable)(w + i * d, columns, groups, d, wide, z + i * 8 * groups);
+    else if (half_unit())
+        rows_avx2(w, k, columns, groups, d, wide, z);
+    else
+        rows_portable(w, k, columns, groups, d, wide, z);
 }
 
 __attribute__((target("avx512f"))) static unsigned
@@ -218,8 +171,7 @@ unsigned ws_probe_beyond(const float *cols, const float *scaled, int64_t groups,
 void ws_probe_rows(const float *w, int64_t k, const double *columns, int64_t groups, int64_t d,
                    double *wide, double *z)
 {
-    for (int64_t i = 0; i < k; i++)
-        row_portable(w + i * d, columns, groups, d, wide, z + i * 8 * groups);
+    rows_portable(w, k, columns, groups, d, wide, z);
 }
 
 unsigned ws_probe_beyond(const float *cols, const float *scaled, int64_t groups, int64_t d,

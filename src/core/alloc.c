@@ -1,7 +1,8 @@
 /* alloc.c - blocks with a small head that remembers their size.
  *
  * Small blocks come from aligned_alloc, large ones from the system directly: their untouched
- * pages cost nothing, they grow without a copy, and huge pages are asked for. */
+ * pages cost nothing, they grow without a copy, and huge pages are asked for.  A large block begins
+ * where a huge page does, also when it has moved: else the system must take its huge pages apart. */
 #include "wingspan/core/alloc.h"
 
 #include <stdatomic.h>
@@ -10,7 +11,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-enum { ALIGN = 64, LARGE = 1 << 20 };
+enum { ALIGN = 64, LARGE = 1 << 20, HUGE = 2 << 20, PAGE = 4096 };
 
 typedef struct head {
     size_t bytes; /* of the whole block, head included */
@@ -43,15 +44,53 @@ static ws_err no_memory(const char *what, double bytes)
                    what, bytes / 1e6, who);
 }
 
+/* Addresses for a large block, from the start of a huge page on; nothing is there yet. */
+static void *reserve(size_t bytes)
+{
+    size_t pages = (bytes + PAGE - 1) / PAGE * PAGE, skip;
+    char *at =
+        mmap(NULL, pages + HUGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    if (at == MAP_FAILED) return MAP_FAILED;
+    skip = (HUGE - (uintptr_t)at % HUGE) % HUGE;
+    if (skip > 0) munmap(at, skip);
+    if (skip < HUGE) munmap(at + skip + pages, HUGE - skip);
+    return at + skip;
+}
+
+static void *map(size_t bytes)
+{
+    void *at = reserve(bytes);
+
+    if (at == MAP_FAILED) return MAP_FAILED;
+    if (mmap(at, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) ==
+        MAP_FAILED) {
+        munmap(at, bytes);
+        return MAP_FAILED;
+    }
+    madvise(at, bytes, MADV_HUGEPAGE);
+    return at;
+}
+
+/* In place where there is room, else to the start of a huge page. */
+static void *remap(void *old, size_t had, size_t bytes)
+{
+    void *at = mremap(old, had, bytes, 0), *to;
+
+    if (at != MAP_FAILED) return at;
+    if ((to = reserve(bytes)) == MAP_FAILED) return MAP_FAILED;
+    if ((at = mremap(old, had, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, to)) == MAP_FAILED)
+        munmap(to, bytes);
+    return at;
+}
+
 static void *block_create(size_t bytes)
 {
     int large = bytes >= LARGE;
     void *at;
 
     if (large) {
-        at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        if (at == MAP_FAILED) return NULL;
-        madvise(at, bytes, MADV_HUGEPAGE);
+        if ((at = map(bytes)) == MAP_FAILED) return NULL;
     } else {
         bytes = (bytes + ALIGN - 1) / ALIGN * ALIGN;
         if (!(at = aligned_alloc(ALIGN, bytes))) return NULL;
@@ -101,8 +140,10 @@ static void *block_grow(void *p, size_t bytes)
 
     if (h->mapped) {
         size_t old = h->bytes;
-        q = mremap(h, old, bytes, MREMAP_MAYMOVE);
-        if (q == MAP_FAILED) return NULL;
+
+        /* Whole ones: what is left of one when it ends in the middle stays small. */
+        bytes = (bytes + HUGE - 1) / HUGE * HUGE;
+        if ((q = remap(h, old, bytes)) == MAP_FAILED) return NULL;
         ((head *)q)->bytes = bytes;
         atomic_fetch_add(&held, (int64_t)bytes - (int64_t)old);
         return (char *)q + ALIGN;

@@ -22,6 +22,11 @@ static const ws_dot_ops *choose(void)
     return chosen = paths[from];
 }
 
+const ws_dot_ops *ws_dot_chosen(void)
+{
+    return chosen ? chosen : choose();
+}
+
 static inline const ws_dot_ops *ops(void)
 {
     return chosen ? chosen : choose();
@@ -67,13 +72,6 @@ static const float *row_of(const ws_samples *s, const int64_t *ids, int64_t k)
     return s->x + (ids ? ids[k] : k) * s->d;
 }
 
-/* Samples in a block larger than a second cache are worth fetching ahead: beyond, where they lie in
- * memory, one by one would wait 1.4 times as long; within, each request costs a tenth. */
-static int lie_far(const ws_samples *s)
-{
-    return s->n * s->d > 4 << 20;
-}
-
 /* The four samples from k on, the last one repeated. */
 static void rows_from(const ws_samples *s, const int64_t *ids, int64_t k, int64_t n,
                       const float **x)
@@ -98,7 +96,7 @@ void ws_dot_many_ahead(const float *w, const ws_samples *s, const int64_t *ids, 
     for (; k < n; k += 4) {
         f.x = k + 4 < n ? later : NULL;
         if (f.x) rows_from(s, ids, k + 4, n, later);
-        if (f.x && !lie_far(s)) f.x = NULL;
+        if (f.x && !ws_samples_far(s)) f.x = NULL;
         o->dot4(w, x, n - k < 4 ? n - k : 4, s->d, z + k, &f);
         f.row = w;
         memcpy(x, later, sizeof x);
@@ -123,58 +121,6 @@ void ws_axpy_sample(double *acc, float c, const ws_samples *s, int64_t i)
     }
     for (int64_t k = s->ptr[i]; k < s->ptr[i + 1]; k++)
         acc[s->col[k]] += (double)c * (double)s->val[k];
-}
-
-/* The last coordinates, fewer than WS_LANES, lane by lane. */
-static void combine_rest(float *w, const float *coef, const ws_samples *s, const int64_t *ids,
-                         const int32_t *pos, int64_t n, int64_t j, double *square)
-{
-    double v[WS_LANES] = {0};
-
-    for (int64_t p = 0; p < n; p++)
-        for (int64_t l = 0; j + l < s->d; l++)
-            v[l] += (double)coef[p] * (double)s->x[ids[pos[p]] * s->d + j + l];
-    for (int64_t l = 0; j + l < s->d; l++) {
-        double two = v[l] * v[l];
-
-        w[j + l] = (float)((double)w[j + l] + v[l]);
-        square[l] += two;
-    }
-}
-
-/* Four samples at a time, so that every row is read from one end to the other. */
-static double combine_dense(float *w, const float *coef, const ws_samples *s, const int64_t *ids,
-                            const int32_t *pos, int64_t n, double *sum, const float *soon)
-{
-    int64_t whole = s->d / WS_LANES * WS_LANES;
-    double square[WS_LANES] = {0};
-    const float *x[4], *later[4];
-    ws_fetch f = {.row = soon ? soon : w};
-    int far = lie_far(s);
-
-    for (int64_t l = 0; l < 4 && n > 0; l++) x[l] = s->x + ids[pos[l < n ? l : n - 1]] * s->d;
-    for (int64_t p = 0; p < n; p += 4) {
-        for (int64_t l = 4; l < 8 && p + 4 < n; l++)
-            later[l - 4] = s->x + ids[pos[p + l < n ? p + l : n - 1]] * s->d;
-        f.x = far && p + 4 < n ? later : NULL;
-        ops()->combine4(w, coef + p, x, n - p < 4 ? n - p : 4, whole, p == 0, p + 4 >= n, sum,
-                        square, &f);
-        f.row = w;
-        memcpy(x, later, sizeof x);
-    }
-    if (whole < s->d) combine_rest(w, coef, s, ids, pos, n, whole, square);
-    return ws_lane_sum(square);
-}
-
-double ws_row_combine(float *w, const float *coef, const ws_samples *s, const int64_t *ids,
-                      const int32_t *pos, int64_t n, double *scratch, const float *soon)
-{
-    if (s->x && n > 0 && ops()->combine4)
-        return combine_dense(w, coef, s, ids, pos, n, scratch, soon);
-    if (soon) ws_fetch_row(soon, s->d);
-    memset(scratch, 0, (size_t)s->d * sizeof *scratch);
-    for (int64_t p = 0; p < n; p++) ws_axpy_sample(scratch, coef[p], s, ids[pos[p]]);
-    return ops()->row_add(w, scratch, s->d);
 }
 
 double ws_row_add(float *w, const double *delta, int64_t d)

@@ -88,7 +88,7 @@ AVX2 static double row_add(float *w, const double *delta, int64_t d)
     return sum(a);
 }
 
-const ws_dot_ops ws_dot_avx2 = {"avx2", available, dot, dot4, axpy, row_add, NULL};
+const ws_dot_ops ws_dot_avx2 = {"avx2", available, dot, dot4, axpy, row_add, NULL, NULL};
 
 #else
 static int available(void)

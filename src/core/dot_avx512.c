@@ -9,6 +9,8 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 
+enum { LINES = 16 }; /* vectors fetched ahead of their turn */
+
 #define AVX512 __attribute__((target("avx512f,avx512dq,avx512vl,avx512bw,fma")))
 
 static int available(void)
@@ -240,7 +242,30 @@ AVX512 static void combine4(float *w, const float *coef, const float *const *x, 
     for (int k = 0; k < 4; k++) _mm256_storeu_pd(square + 4 * k, s[k]);
 }
 
-const ws_dot_ops ws_dot_avx512 = {"avx512", available, dot, dot4, axpy, row_add, combine4};
+AVX512 static void combine_line(float *w, const float *coef, const float *x, const int32_t *pos,
+                                int64_t n, double *square)
+{
+    __m256d v[4];
+
+    for (int q = 0; q < 4; q++) v[q] = _mm256_setzero_pd();
+    for (int64_t p = 0; p < n; p++) {
+        const float *at = x + (int64_t)pos[p] * 16;
+        __m256d c = _mm256_set1_pd((double)coef[p]);
+
+        __builtin_prefetch(x + (int64_t)pos[p + LINES < n ? p + LINES : n - 1] * 16);
+#pragma GCC unroll 4
+        for (int q = 0; q < 4; q++) v[q] = _mm256_fmadd_pd(c, wide(at + 4 * q), v[q]);
+    }
+    for (int q = 0; q < 4; q++) {
+        __m256d s = _mm256_loadu_pd(square + 4 * q);
+
+        _mm_storeu_ps(w + 4 * q, _mm256_cvtpd_ps(_mm256_add_pd(wide(w + 4 * q), v[q])));
+        _mm256_storeu_pd(square + 4 * q, _mm256_add_pd(s, _mm256_mul_pd(v[q], v[q])));
+    }
+}
+
+const ws_dot_ops ws_dot_avx512 = {"avx512", available, dot,      dot4,
+                                  axpy,     row_add,   combine4, combine_line};
 
 #else
 static int available(void)

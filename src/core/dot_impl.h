@@ -4,6 +4,8 @@
 
 #include <stdint.h>
 
+#include "wingspan/core/samples.h"
+
 /* Rows that will be asked for soon, fetched line by line between the products: a burst of as many
  * requests would hold up what is computed meanwhile. */
 typedef struct ws_fetch {
@@ -25,11 +27,25 @@ typedef struct ws_dot_ops {
      * square [16]. NULL: by axpy and row_add */
     void (*combine4)(float *w, const float *coef, const float *const *x, int64_t n, int64_t d,
                      int first, int last, double *sum, double *square, const ws_fetch *f);
+    /* The 16 coordinates at w += the sum over n vectors x + 16 pos[p] of 16; squares are added to
+     * square [16]. NULL: by combine4 */
+    void (*combine_line)(float *w, const float *coef, const float *x, const int32_t *pos, int64_t n,
+                         double *square);
 } ws_dot_ops;
 
 extern const ws_dot_ops ws_dot_portable, ws_dot_avx2, ws_dot_avx512;
 
+/** The table for this machine. */
+const ws_dot_ops *ws_dot_chosen(void);
+
 enum { WS_LANES = 16, WS_FETCHED = 4096 /* coordinates at most */ };
+
+/* Samples in a block larger than a second cache are worth fetching ahead: beyond, where they lie in
+ * memory, one by one would wait 1.4 times as long; within, each request costs a tenth. */
+static inline int ws_samples_far(const ws_samples *s)
+{
+    return s->n * s->d > 4 << 20;
+}
 
 /* The fixed tree: lanes l and l+8, l and l+4, l and l+2, l and l+1. */
 static inline double ws_lane_sum(const double lane[WS_LANES])

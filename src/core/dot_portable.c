@@ -43,4 +43,4 @@ static double row_add(float *w, const double *delta, int64_t d)
     return ws_lane_sum(lane);
 }
 
-const ws_dot_ops ws_dot_portable = {"portable", available, dot, dot4, axpy, row_add, NULL};
+const ws_dot_ops ws_dot_portable = {"portable", available, dot, dot4, axpy, row_add, NULL, NULL};

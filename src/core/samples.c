@@ -17,6 +17,16 @@ double ws_samples_norm(const ws_samples *s, int64_t i)
     return sqrt(ws_norm2(v, n)) * (1.0 + ((double)n / 16 + 8) * 0x1p-53);
 }
 
+const ws_samples *ws_samples_from(const ws_samples *s, int64_t i, int64_t n, ws_samples *out)
+{
+    *out = *s;
+    out->n = n;
+    if (s->x) out->x += i * s->d;
+    if (s->ptr) out->ptr += i;
+    if (s->norm) out->norm += i;
+    return out;
+}
+
 void ws_samples_row(const ws_samples *s, int64_t i, float *row)
 {
     if (s->x) {

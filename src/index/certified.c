@@ -6,8 +6,6 @@
 #include "wingspan/core/alloc.h"
 #include "wingspan/core/fmath.h"
 
-static const double default_slack = 0.8;
-
 static ws_err alloc_rows(ws_certified *c)
 {
     int64_t n = c->base.shard.n;
@@ -18,11 +16,9 @@ static ws_err alloc_rows(ws_certified *c)
         (err = ws_alloc(&c->t, n * WS_SKETCH, sizeof *c->t, what)) ||
         (err = ws_alloc(&c->queue, n, sizeof *c->queue, what)) ||
         (err = ws_alloc(&c->block_cut, n, sizeof *c->block_cut, what)) ||
-        (err = ws_alloc(&c->visit, n, sizeof *c->visit, what)) ||
-        (err = ws_alloc(&c->at, n, sizeof *c->at, what)) ||
-        (err = ws_alloc(&c->order, n, sizeof *c->order, what)))
+        (err = ws_alloc(&c->at, n, sizeof *c->at, what)))
         return err;
-    c->base.counts.bytes += n * (int64_t)(sizeof *c->row + WS_SKETCH * sizeof *c->t + 36);
+    c->base.counts.bytes += n * (int64_t)(sizeof *c->row + WS_SKETCH * sizeof *c->t + 16);
     return ws_proposer_create_bytes(&c->proposer);
 }
 
@@ -70,7 +66,7 @@ static ws_err build(ws_index *ix)
     ws_err err = alloc_rows(c);
 
     if (err || n == 0) return err;
-    c->slack = ix->opt.slack > 0 ? ix->opt.slack : default_slack;
+    c->slack = ix->opt.slack > 0 ? ix->opt.slack : WS_CERTIFIED_SLACK;
     for (int64_t r = 0; r < n; r++) {
         c->row[r].rho = (float)c->slack;
         c->row[r].segment = -1;
@@ -108,14 +104,12 @@ static void destroy(ws_index *ix)
     ws_free(&c->t);
     ws_free(&c->queue);
     ws_free(&c->block_cut);
-    ws_free(&c->visit);
     ws_free(&c->at);
-    ws_free(&c->order);
 }
 
 static double bytes(const ws_index_plan *p)
 {
-    double slack = p->opt.slack > 0 ? p->opt.slack : default_slack;
+    double slack = p->opt.slack > 0 ? p->opt.slack : WS_CERTIFIED_SLACK;
     double share = p->spread > 0 ? ws_gauss_tail((p->threshold - slack) / p->spread) : 1;
     double n = (double)p->n, samples = (double)p->registered, list = samples * fmin(share, 1);
     double parts = ceil(n / WS_SEGMENT_ROWS);
@@ -123,7 +117,7 @@ static double bytes(const ws_index_plan *p)
     /* Lists; the pairs of one segment while it is made, which is also the room that the longer
      * lists of moved neurons will take; what a row, a sample and a segment have. */
     return n * list * sizeof(uint32_t) + fmin(n, WS_SEGMENT_ROWS) * list * 16 +
-           n * (sizeof(ws_row) + WS_SKETCH * sizeof(float) + 36) +
+           n * (sizeof(ws_row) + WS_SKETCH * sizeof(float) + 16) +
            samples * (WS_SKETCH + 1) * sizeof(float) + parts * samples * sizeof(uint32_t) +
            (double)ws_proposer_bytes_plan(p->registered, p->d);
 }

@@ -29,7 +29,8 @@
 #include "propose.h"
 
 enum {
-    WS_SKETCH = 64, /* coordinates of a sketch, a multiple of 16 */
+    WS_SKETCH = 64, /* coordinates of a sketch, a multiple of 16, the most important first */
+    WS_HEAD = 16,   /* those that often exclude a sample on their own */
     WS_Z_BITS = 20, /* of an entry; the slot has the other 12 */
     WS_Z_MASK = (1 << WS_Z_BITS) - 1,
     WS_SEGMENT_ROWS = 1 << (32 - WS_Z_BITS),
@@ -80,6 +81,7 @@ typedef struct ws_batch {
     int64_t n;
     float *s;        /* [n x WS_SKETCH] */
     float *s_by_16;  /* [n / 16][WS_SKETCH][16] */
+    float *tail;     /* [n] length of s beyond WS_HEAD, rounded up */
     float *q, *away; /* [n]; away: the radius of a point near a sample, else 0 */
     double most_away;
     float threshold; /* rounded down */
@@ -90,6 +92,17 @@ typedef struct ws_visit {
     int64_t from;
     int32_t row, n;
 } ws_visit;
+
+/* The rows of a segment that wait for their products. */
+typedef struct ws_waiting {
+    int64_t n;
+    ws_visit visit[WS_SEGMENT_ROWS];
+} ws_waiting;
+
+/* Hits on the samples from `first` on are the rows of `found` up to `rows`. */
+typedef struct ws_found_block {
+    int64_t first, rows;
+} ws_found_block;
 
 typedef struct ws_certified {
     ws_index base;
@@ -102,20 +115,25 @@ typedef struct ws_certified {
     ws_segment *segment; /* [segments] */
     int64_t segments, segment_capacity;
     int64_t *queue, queue_n; /* [n] */
+    int64_t asked, ticks;    /* samples asked about since the last tick; ticks */
     ws_proposer *proposer;   /* set to all registered samples */
     ws_pairs pairs;
     float *block_cut; /* [n] */
     /* work space of a query: candidates of a segment as they come, and by slot; what is left of
-     * them, segment after segment; which rows these are, and their order */
+     * them */
     ws_batch batch;
-    int64_t batch_capacity[4];
+    int64_t batch_capacity[5];
     int32_t *cand_slot, *cand_pos, *pos, *out_pos, *far;
     uint32_t *cand_q, *q;
     float *out_z;
     int64_t capacity[8];
-    ws_visit *visit;                    /* [n] */
-    int32_t *at, *order;                /* [n] visit of a row + 1, else 0; visits by row */
     int32_t count[WS_SEGMENT_ROWS + 1]; /* where the candidates of a slot end */
+    ws_waiting waiting;
+    /* what fires, in the order in which it was found; where in it each block of samples ends */
+    ws_hits found;
+    ws_found_block *block;
+    int64_t blocks, block_capacity;
+    int32_t *at; /* [n] 0 between queries */
 } ws_certified;
 
 /* ---- lists (certified_lists.c) ---- */
@@ -153,6 +171,14 @@ ws_err ws_certified_update(ws_index *ix, const ws_moves *moves);
 
 ws_err ws_certified_query(ws_index *ix, const ws_query *q, ws_hits *hits);
 void ws_certified_query_free(ws_certified *c);
+
+/* ---- what is left to compute (certified_decide.c) ---- */
+
+/** Compute the rows that wait; what fires goes to c->found.  Local: WS_ERR_NOMEM. */
+ws_err ws_certified_decide(ws_certified *c, const ws_query *q);
+
+/** Turn c->found into an answer in order of the neurons.  Local: WS_ERR_NOMEM. */
+ws_err ws_certified_answer(ws_certified *c, ws_hits *hits);
 
 /* ---- sketches (certified_sketch.c) ---- */
 

@@ -9,7 +9,10 @@
 
 #include "wingspan/core/dot.h"
 
-enum { GROUP = 64 }; /* rows listed together: fewer would waste the GEMM */
+/* All ranks list at the same steps, so that none waits for another's listing: eight times an epoch if
+ * GROUP rows want it, since a few alone would read all samples for themselves, else every PATIENCE
+ * such times. */
+enum { TICKS = 8, GROUP = 32, PATIENCE = 16 };
 
 static const float growth = 1.25f; /* of the slack, each time, at least */
 
@@ -194,5 +197,8 @@ ws_err ws_certified_update(ws_index *ix, const ws_moves *moves)
         prefetch(c, moves, k + 6);
         move(c, moves, k);
     }
-    return c->queue_n >= GROUP ? relist(c) : WS_OK;
+    if (c->asked < c->base.samples.n / TICKS) return WS_OK;
+    c->asked = 0;
+    c->ticks++;
+    return c->queue_n >= GROUP || (c->queue_n > 0 && c->ticks % PATIENCE == 0) ? relist(c) : WS_OK;
 }

@@ -66,7 +66,7 @@ static void combine_portable(float *t, float coef, const float *s)
 
 /* ---- avx512 ---- */
 
-#define AVX512 __attribute__((target("avx512f,fma")))
+#define AVX512 __attribute__((target("avx512f,avx512vl,fma")))
 
 AVX512 static int64_t filter_avx512(const ws_segment *s, int64_t from, int64_t to, int32_t *slot,
                                     uint32_t *q)
@@ -114,68 +114,92 @@ AVX512 static inline __m128 sums(__m512 a, __m512 b, __m512 c, __m512 d)
     return _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
 }
 
-/* Four candidates at a time; behind the last one it is repeated. */
+/* Four candidates at a time; where there are fewer, position 0 stands in for the others. */
 AVX512 static int64_t screen_avx512(const ws_batch *b, const ws_row *r, const float *t, float extra,
                                     const int32_t *pos, const uint32_t *q, int64_t n,
                                     int32_t *out_pos, float *out_z)
 {
-    const __m128 least = _mm_set1_ps(b->threshold), rest = _mm_set1_ps(r->rest);
+    const __m128 least = _mm_set1_ps(b->threshold - r->rest), half = _mm_set1_ps(0.5f);
+    const __m128 cut = _mm_set1_ps(r->cut), step = _mm_set1_ps(r->step);
+    const __m128 residue = _mm_set1_ps(r->residue), away = _mm_set1_ps(extra);
     __m512 v[WS_SKETCH / 16];
     int64_t k = 0;
 
     for (int c = 0; c < WS_SKETCH / 16; c++) v[c] = _mm512_loadu_ps(t + 16 * c);
     for (int64_t i = 0; i < n; i += 4) {
-        int32_t p[4];
-        float z[4], far[4];
+        __mmask8 in = (__mmask8)(n - i < 4 ? (1u << (n - i)) - 1 : 15u);
+        __m128i p = _mm_maskz_loadu_epi32(in, pos + i);
+        __m128 z = _mm_cvtepi32_ps(_mm_maskz_loadu_epi32(in, q + i)), far;
         __m512 sum[4];
-        __m128 all;
-        unsigned pass;
 
-#pragma GCC unroll 4
-        for (int l = 0; l < 4; l++) {
-            int64_t at = i + l < n ? i + l : n - 1;
-
-            p[l] = pos[at];
-            z[l] = r->cut + ((float)q[at] + 0.5f) * r->step;
-            far[l] = r->residue * b->q[p[l]] + extra * b->away[p[l]];
-            sum[l] = lanes(v, b->s + (int64_t)p[l] * WS_SKETCH);
-        }
-        all = _mm_add_ps(sums(sum[0], sum[1], sum[2], sum[3]), rest);
-        all = _mm_add_ps(all, _mm_add_ps(_mm_loadu_ps(z), _mm_loadu_ps(far)));
-        pass = (unsigned)_mm_movemask_ps(_mm_cmpnle_ps(all, least));
-        for (int l = 0; l < 4 && i + l < n; l++) {
-            out_pos[k] = p[l];
-            out_z[k] = z[l];
-            k += pass >> l & 1;
-        }
+        z = _mm_fmadd_ps(_mm_add_ps(z, half), step, cut);
+        far = _mm_fmadd_ps(residue, _mm_i32gather_ps(b->q, p, 4), z);
+        if (extra > 0) far = _mm_fmadd_ps(away, _mm_i32gather_ps(b->away, p, 4), far);
+        sum[0] = lanes(v, b->s + (int64_t)_mm_extract_epi32(p, 0) * WS_SKETCH);
+        sum[1] = lanes(v, b->s + (int64_t)_mm_extract_epi32(p, 1) * WS_SKETCH);
+        sum[2] = lanes(v, b->s + (int64_t)_mm_extract_epi32(p, 2) * WS_SKETCH);
+        sum[3] = lanes(v, b->s + (int64_t)_mm_extract_epi32(p, 3) * WS_SKETCH);
+        far = _mm_add_ps(sums(sum[0], sum[1], sum[2], sum[3]), far);
+        in = _mm_mask_cmp_ps_mask(in, far, least, _CMP_NLE_UQ);
+        _mm_storeu_si128((__m128i *)(out_pos + k), _mm_maskz_compress_epi32(in, p));
+        _mm_storeu_ps(out_z + k, _mm_maskz_compress_ps(in, z));
+        k += __builtin_popcount(in);
     }
     return k;
 }
 
-/* Sixteen positions at a time. */
+/* The length of t beyond its head, and what it takes to round it up. */
+AVX512 static inline float tail_of(const float *t)
+{
+    __m512 sum = _mm512_setzero_ps();
+
+    for (int c = WS_HEAD; c < WS_SKETCH; c += 16) {
+        __m512 v = _mm512_loadu_ps(t + c);
+
+        sum = _mm512_fmadd_ps(v, v, sum);
+    }
+    return sqrtf(_mm512_reduce_add_ps(sum)) * 1.00001f;
+}
+
+/* v[0..3] plus coordinates from .. to - 1 of t times those of 16 samples. */
+AVX512 static inline __attribute__((always_inline)) void
+more(__m512 v[4], const float *t, const float *s, const int from, const int to)
+{
+    for (int c = from; c < to; c += 4) {
+#pragma GCC unroll 4
+        for (int l = 0; l < 4; l++)
+            v[l] =
+                _mm512_fmadd_ps(_mm512_set1_ps(t[c + l]), _mm512_loadu_ps(s + 16 * (c + l)), v[l]);
+    }
+}
+
+AVX512 static inline __m512 total(const __m512 v[4])
+{
+    return _mm512_add_ps(_mm512_add_ps(v[0], v[1]), _mm512_add_ps(v[2], v[3]));
+}
+
+/* Sixteen positions at a time; most are excluded by their head, with the lengths of the tails. */
 AVX512 static int64_t outside_avx512(const ws_batch *b, const ws_row *r, const float *t,
                                      float extra, int32_t *out)
 {
     const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
     const __m512 residue = _mm512_set1_ps(r->residue), away = _mm512_set1_ps(extra);
     const __m512 base = _mm512_set1_ps(r->cut + r->rest), least = _mm512_set1_ps(b->threshold);
+    const __m512 tail = _mm512_set1_ps(tail_of(t));
     int64_t k = 0;
 
     for (int64_t p = 0; p < b->n; p += 16) {
         const float *s = b->s_by_16 + p * WS_SKETCH;
-        __mmask16 in = (__mmask16)(b->n - p < 16 ? (1u << (b->n - p)) - 1 : 0xffffu);
+        __mmask16 above = (__mmask16)(b->n - p < 16 ? (1u << (b->n - p)) - 1 : 0xffffu);
         __m512 v[4] = {base, _mm512_mul_ps(residue, _mm512_loadu_ps(b->q + p)),
                        _mm512_mul_ps(away, _mm512_loadu_ps(b->away + p)), _mm512_setzero_ps()};
-        __mmask16 above;
+        __m512 rest = _mm512_mul_ps(tail, _mm512_loadu_ps(b->tail + p));
 
-        for (int c = 0; c < WS_SKETCH; c += 4) {
-#pragma GCC unroll 4
-            for (int l = 0; l < 4; l++)
-                v[l] = _mm512_fmadd_ps(_mm512_set1_ps(t[c + l]), _mm512_loadu_ps(s + 16 * (c + l)),
-                                       v[l]);
-        }
-        v[0] = _mm512_add_ps(_mm512_add_ps(v[0], v[1]), _mm512_add_ps(v[2], v[3]));
-        above = _mm512_mask_cmp_ps_mask(in, v[0], least, _CMP_NLE_UQ);
+        more(v, t, s, 0, WS_HEAD);
+        above = _mm512_mask_cmp_ps_mask(above, _mm512_add_ps(total(v), rest), least, _CMP_NLE_UQ);
+        if (above == 0) continue;
+        more(v, t, s, WS_HEAD, WS_SKETCH);
+        above = _mm512_mask_cmp_ps_mask(above, total(v), least, _CMP_NLE_UQ);
         if (above == 0) continue;
         __m512i at = _mm512_add_epi32(lane, _mm512_set1_epi32((int32_t)p));
         _mm512_storeu_si512(out + k, _mm512_maskz_compress_epi32(above, at));

@@ -10,8 +10,6 @@
 
 #include "index_impl.h"
 
-#define DEFAULT_SLACK 0.8
-
 enum { REASON = 200 };
 
 /* ---- what a step costs, in nanoseconds a neuron, by rates seen on one core with AVX-512 ---- */
@@ -65,7 +63,7 @@ static double dtree_cost(const ws_index_plan *p)
 /* The share of pairs within the slack of the threshold at the start: what lists hold. */
 static double listed_share(const ws_index_plan *p)
 {
-    double slack = p->opt.slack > 0 ? p->opt.slack : DEFAULT_SLACK * p->spread;
+    double slack = p->opt.slack > 0 ? p->opt.slack : WS_CERTIFIED_SLACK * p->spread;
 
     return p->spread > 0 ? ws_gauss_tail((p->threshold - slack) / p->spread) : 1;
 }

@@ -5,6 +5,8 @@
 
 #include "wingspan/model/net64.h"
 
+enum { AHEAD = 8 }; /* rows whose output weights are fetched before their turn */
+
 /* Add the limbs v, -v or nothing to each output, as a = 1, -1 or 0 says. */
 static void add_signed(const float *a, int32_t c, ws_exact_limbs v, int64_t *hi, int64_t *lo)
 {
@@ -58,9 +60,10 @@ ws_err ws_net_forward(const ws_net *net, const ws_hits *hits, int64_t batch, int
     int64_t entries = batch * net->spec.c;
 
     for (int64_t i = 0; i < hits->rows; i++) {
-        ws_err err = add_row(net, hits, i, hi, lo);
+        ws_err err;
 
-        if (err) return err;
+        if (i + AHEAD < hits->rows) __builtin_prefetch(net->a + hits->row[i + AHEAD] * net->spec.c);
+        if ((err = add_row(net, hits, i, hi, lo))) return err;
         /* A row adds at most once to an entry. */
         if (i % WS_EXACT_ADDS == WS_EXACT_ADDS - 1) ws_exact_carry(hi, lo, entries);
     }

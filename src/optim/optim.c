@@ -94,6 +94,7 @@ void ws_optim_destroy(ws_optim **p)
     ws_free(&o->count);
     ws_free(&o->g);
     ws_free(&o->delta);
+    ws_free(&o->lanes);
     ws_free(&o->norm);
     ws_free(&o->dbias);
     ws_free(&o->coef);

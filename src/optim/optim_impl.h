@@ -41,7 +41,8 @@ struct ws_optim {
     double *g, *delta;    /* [max(d, c)] */
     double *norm, *dbias; /* [rows of the last step] */
     float *coef;          /* [pairs of the last step] */
-    int64_t norm_capacity, dbias_capacity, coef_capacity;
+    double *lanes;        /* work space of ws_rows_combine() */
+    int64_t norm_capacity, dbias_capacity, coef_capacity, lanes_capacity;
     double *coef64; /* [pairs of one row] in a float64 network */
     int64_t coef64_capacity;
 };

@@ -51,24 +51,17 @@ static void add_step(float *theta, const double *delta, int64_t n)
     for (int64_t j = 0; j < n; j++) theta[j] = (float)((double)theta[j] + delta[j]);
 }
 
-/* Step row i of hits; o->coef holds d loss / d z on entry and, where the step is a combination, its
- * coefficients on return.  Returns the square of the length. */
+/* Step row i of hits by the rule; o->coef holds d loss / d z.  Returns the square of the length. */
 static double step_weights(ws_optim *o, const ws_hits *h, int64_t i, const ws_samples *x,
                            const int64_t *ids, double rate)
 {
-    int64_t d = o->net->spec.d, first = h->first[i], end = h->first[i + 1];
-    int64_t ahead = h->row[i + AHEAD < h->rows ? i + AHEAD : i];
-    float *w = o->net->w + h->row[i] * d;
+    int64_t d = o->net->spec.d;
 
-    if (o->combines) {
-        for (int64_t p = first; p < end; p++) o->coef[p] = (float)(-rate * (double)o->coef[p]);
-        return ws_row_combine(w, o->coef + first, x, ids, h->pos + first, end - first, o->delta,
-                              o->net->w + ahead * d);
-    }
     for (int64_t j = 0; j < d; j++) o->g[j] = 0;
-    for (int64_t p = first; p < end; p++) ws_axpy_sample(o->g, o->coef[p], x, ids[h->pos[p]]);
+    for (int64_t p = h->first[i]; p < h->first[i + 1]; p++)
+        ws_axpy_sample(o->g, o->coef[p], x, ids[h->pos[p]]);
     apply_rule(o, h->row[i], GROUP_W, rate);
-    return ws_row_add(w, o->delta, d);
+    return ws_row_add(o->net->w + h->row[i] * d, o->delta, d);
 }
 
 /* Output weights are read once a step and lie anywhere: fetch these ahead of their turn. */
@@ -97,29 +90,75 @@ static void step_output(ws_optim *o, const ws_hits *h, int64_t i, const double *
     add_step(o->net->a + h->row[i] * c, o->delta, c);
 }
 
-static ws_err step_row(ws_optim *o, const ws_hits *h, int64_t i, const ws_samples *x,
-                       const int64_t *ids, const double *grad, double rate)
+/* Coefficients of row i, then its bias and output weights: all but its weights. */
+static void step_others(ws_optim *o, const ws_hits *h, int64_t i, const double *grad, double rate)
 {
-    ws_net *net = o->net;
-    const ws_net_spec *s = &net->spec;
-    int64_t row = h->row[i], first = h->first[i], n = h->first[i + 1] - first;
-    int penalised = o->spec.ridge > 0;
-    double before = penalised ? ws_penalty_of(net, row) : 0, slope = 0, length;
+    const ws_net_spec *s = &o->net->spec;
+    int64_t row = h->row[i], first = h->first[i], end = h->first[i + 1];
+    double slope = 0;
 
+    prefetch(o, h, i + AHEAD);
     if (o->count) o->count[row]++;
-    net->touched[row] = 1;
-    ws_net_row_coef(net, h, i, grad, o->coef + first);
-    for (int64_t p = 0; p < n; p++) slope += (double)o->coef[first + p];
+    o->net->touched[row] = 1;
+    ws_net_row_coef(o->net, h, i, grad, o->coef + first);
+    for (int64_t p = first; p < end; p++) slope += (double)o->coef[p];
     if (s->train_output) step_output(o, h, i, grad, rate);
     o->dbias[i] = s->train_bias ? step_bias(o, row, slope, rate) : 0;
-    length = sqrt(step_weights(o, h, i, x, ids, rate));
-    if (!(length < 1e30 && fabs((double)net->b[row]) < 1e30))
+}
+
+static ws_err measure(ws_optim *o, int64_t i, int64_t row, double length)
+{
+    if (!(length < 1e30 && fabs((double)o->net->b[row]) < 1e30))
         return ws_fail(WS_ERR_DIVERGED,
                        "training diverged: neuron %lld took a step of length %.3g; use a smaller "
                        "--rate",
-                       (long long)(net->first + row), length);
+                       (long long)(o->net->first + row), length);
     o->norm[i] = length * (1 + 1e-12);
-    return penalised ? ws_penalty_move(o, row, before, ws_penalty_of(net, row)) : WS_OK;
+    return WS_OK;
+}
+
+static ws_err step_row(ws_optim *o, const ws_hits *h, int64_t i, const ws_samples *x,
+                       const int64_t *ids, const double *grad, double rate)
+{
+    int64_t row = h->row[i];
+    int penalised = o->spec.ridge > 0;
+    double before = penalised ? ws_penalty_of(o->net, row) : 0;
+    ws_err err;
+
+    step_others(o, h, i, grad, rate);
+    if ((err = measure(o, i, row, sqrt(step_weights(o, h, i, x, ids, rate))))) return err;
+    return penalised ? ws_penalty_move(o, row, before, ws_penalty_of(o->net, row)) : WS_OK;
+}
+
+/* All rows at once, where steps are combinations of samples. */
+static ws_err step_together(ws_optim *o, const ws_hits *h, const ws_samples *x, const int64_t *ids,
+                            const double *grad, double rate)
+{
+    ws_combination m = {o->net->w, h->rows, h->row, h->first, h->pos, o->coef, ids};
+    ws_err err = WS_OK;
+
+    if ((err = ws_grow(&o->lanes, &o->lanes_capacity, ws_combine_scratch(h->rows, x),
+                       sizeof *o->lanes, "steps")))
+        return err;
+    for (int64_t i = 0; i < h->rows; i++) {
+        step_others(o, h, i, grad, rate);
+        for (int64_t p = h->first[i]; p < h->first[i + 1]; p++)
+            o->coef[p] = (float)(-rate * (double)o->coef[p]);
+    }
+    if (h->rows > 0) ws_rows_combine(&m, x, o->lanes, o->norm);
+    for (int64_t i = 0; i < h->rows && !err; i++) err = measure(o, i, h->row[i], sqrt(o->norm[i]));
+    return err;
+}
+
+static ws_err step_alone(ws_optim *o, const ws_hits *h, const ws_samples *x, const int64_t *ids,
+                         const double *grad, double rate)
+{
+    ws_err err = WS_OK;
+
+    for (int64_t i = 0; i < h->rows && !err; i++)
+        err = o->net->f64 ? ws_optim_row64(o, h, i, x, ids, grad, rate)
+                          : step_row(o, h, i, x, ids, grad, rate);
+    return err;
 }
 
 ws_err ws_optim_step(ws_optim *o, const ws_hits *hits, const ws_samples *x, const int64_t *ids,
@@ -128,11 +167,9 @@ ws_err ws_optim_step(ws_optim *o, const ws_hits *hits, const ws_samples *x, cons
     ws_err err = make_room(o, hits);
 
     *moves = (ws_moves){0};
-    for (int64_t i = 0; i < hits->rows && !err; i++) {
-        prefetch(o, hits, i + AHEAD);
-        err = o->net->f64 ? ws_optim_row64(o, hits, i, x, ids, grad, rate)
-                          : step_row(o, hits, i, x, ids, grad, rate);
-    }
+    if (!err)
+        err = o->combines && !o->net->f64 ? step_together(o, hits, x, ids, grad, rate)
+                                          : step_alone(o, hits, x, ids, grad, rate);
     if (err) return err;
     *moves = (ws_moves){.k = hits->rows,
                         .row = hits->row,

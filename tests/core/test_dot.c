@@ -4,10 +4,11 @@
 
 #include "ws_test.h"
 
+#include "wingspan/core/alloc.h"
 #include "wingspan/core/dot.h"
 #include "wingspan/core/random.h"
 
-enum { D = 150, N = 9 };
+enum { D = 150, N = 9, ROWS = 3 };
 
 static const char *const paths[] = {"portable", "avx2", "avx512"};
 static float w[D + 16], x[N * D + 16];
@@ -134,6 +135,40 @@ static void a_combined_step_has_the_bits_of_its_parts(void **state)
     }
 }
 
+/* Rows of 9 to 13 samples; so many samples are claimed that they are taken a line at a time. */
+static void rows_combined_together_have_the_bits_of_each(void **state)
+{
+    static const int64_t length[] = {16, 17, 64, 143, D};
+    static float row[2][ROWS][D];
+    const int64_t ids[] = {4, 0, 7, 2}, at[ROWS] = {0, 2, 1}, first[ROWS + 1] = {0, 9, 20, 33};
+    int32_t pos[33];
+    float coef[33];
+    double delta[D], square[ROWS], *scratch;
+
+    (void)state;
+    for (int p = 0; p < 33; p++) {
+        pos[p] = (int32_t)((p < 9 ? p : p < 20 ? p - 9 : p - 20) / 4);
+        coef[p] = 0.37f * (float)p - 3;
+    }
+    for (size_t t = 0; t < 3 * sizeof length / sizeof *length; t++) {
+        int64_t d = length[t / 3];
+        ws_samples dense = {.n = (5 << 20) / d, .d = d, .x = x};
+        ws_combination m = {&row[1][0][0], ROWS, at, first, pos, coef, ids};
+
+        if (!ws_simd_select(paths[t % 3])) continue;
+        for (int64_t k = 0; k < ROWS * d; k++) row[0][0][k] = row[1][0][k] = w[k % D] + (float)k;
+        assert_int_equal(
+            ws_alloc(&scratch, ws_combine_scratch(ROWS, &dense), sizeof *scratch, "test"), WS_OK);
+        ws_rows_combine(&m, &dense, scratch, square);
+        ws_free(&scratch);
+        for (int k = 0; k < ROWS; k++)
+            assert_true(same(ws_row_combine(&row[0][0][0] + at[k] * d, coef + first[k], &dense, ids,
+                                            pos + first[k], first[k + 1] - first[k], delta, NULL),
+                             square[k]));
+        assert_memory_equal(row[0], row[1], sizeof row[0]);
+    }
+}
+
 static void a_norm_is_bounded_from_above(void **state)
 {
     (void)state;
@@ -151,6 +186,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test_setup(many_at_once_dense_or_sparse_are_the_single_ones, setup),
     cmocka_unit_test_setup(updates_have_the_same_bits_on_every_path, setup),
     cmocka_unit_test_setup(a_combined_step_has_the_bits_of_its_parts, setup),
+    cmocka_unit_test_setup(rows_combined_together_have_the_bits_of_each, setup),
     cmocka_unit_test_setup(a_norm_is_bounded_from_above, setup),
 };
 

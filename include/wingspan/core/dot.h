@@ -46,6 +46,27 @@ double ws_row_add(float *w, const double *delta, int64_t d);
 double ws_row_combine(float *w, const float *coef, const ws_samples *s, const int64_t *ids,
                       const int32_t *pos, int64_t n, double *scratch, const float *soon);
 
+/* Rows of w and what is added to each: w_{row[i]} += sum of coef[p] x_{ids[pos[p]]} over p from
+ * first[i] to first[i + 1] - 1. */
+typedef struct ws_combination {
+    float *w;             /* row-major, d of the samples */
+    int64_t k;            /* rows */
+    const int64_t *row;   /* [k] distinct */
+    const int64_t *first; /* [k + 1] */
+    const int32_t *pos;   /* [first[k]] ascending in each row */
+    const float *coef;    /* [first[k]] */
+    const int64_t *ids;
+} ws_combination;
+
+/** Numbers of work space that ws_rows_combine() needs for k rows.  Not collective. */
+int64_t ws_combine_scratch(int64_t k, const ws_samples *s);
+
+/** ws_row_combine() on every row, with its bits.  Samples too many for a cache are taken a line of 16
+ *  coordinates of all of them at a time.  Not collective.
+ *  @param scratch  [ws_combine_scratch(k, s)]
+ *  @param square   [k] what ws_row_combine() returns */
+void ws_rows_combine(const ws_combination *m, const ws_samples *s, double *scratch, double *square);
+
 /** sum_j w[j]^2 in ws_dot's order: ws_dot(w, w, d).  Not collective. */
 double ws_norm2(const float *w, int64_t d);
 

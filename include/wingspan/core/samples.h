@@ -19,6 +19,9 @@ typedef struct ws_samples {
 /** An upper bound of ||x_i||: norm[i] where known, else computed.  Not collective. */
 double ws_samples_norm(const ws_samples *s, int64_t i);
 
+/** A view of the n samples from i on, written to *out, which is returned.  Not collective. */
+const ws_samples *ws_samples_from(const ws_samples *s, int64_t i, int64_t n, ws_samples *out);
+
 /** Write sample i as a dense row.  Not collective. */
 void ws_samples_row(const ws_samples *s, int64_t i, float *row);
 

@@ -97,7 +97,7 @@ typedef struct ws_index_counts {
 } ws_index_counts;
 
 typedef struct ws_index_options {
-    double slack; /* certified: first slack rho, in units of the threshold's z; 0: default 0.8 */
+    double slack; /* certified: first slack rho, in units of the threshold's z; 0: default 1 */
     /* lsh; 0 means the default */
     int64_t tables; /* 50 */
     int64_t bits;   /* of a code, at most 12: 6 */

@@ -77,7 +77,7 @@ static const float *row_of(const ws_samples *s, const int64_t *ids, int64_t k)
     return s->x + (ids ? ids[k] : k) * s->d;
 }
 
-static void prefetch(const float *x, int64_t d)
+WS_FETCH prefetch(const float *x, int64_t d)
 {
     for (int64_t j = 0; j < d && j < AHEAD; j += 16) __builtin_prefetch(x + j);
 }

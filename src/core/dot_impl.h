@@ -4,6 +4,7 @@
 
 #include <stdint.h>
 
+#include "wingspan/core/fetch.h"
 #include "wingspan/core/samples.h"
 
 /* Rows that will be asked for soon, fetched line by line between the products: a burst of as many
@@ -59,7 +60,7 @@ static inline double ws_lane_sum(const double lane[WS_LANES])
 }
 
 /* All at once, where the loops do not do it by the way. */
-static inline void ws_fetch_row(const float *row, int64_t d)
+WS_FETCH ws_fetch_row(const float *row, int64_t d)
 {
     for (int64_t j = 0; j < d && j < WS_FETCHED; j += 16) __builtin_prefetch(row + j, 0, 2);
 }

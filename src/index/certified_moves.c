@@ -8,6 +8,7 @@
 #include "certified.h"
 
 #include "wingspan/core/dot.h"
+#include "wingspan/core/fetch.h"
 
 /* All ranks list at the same steps, so that none waits for another's listing: eight times an epoch if
  * GROUP rows want it, since a few alone would read all samples for themselves, else every PATIENCE
@@ -181,7 +182,7 @@ static ws_err relist(ws_certified *c)
     return err;
 }
 
-static void prefetch(const ws_certified *c, const ws_moves *m, int64_t k)
+WS_FETCH prefetch(const ws_certified *c, const ws_moves *m, int64_t k)
 {
     if (k >= m->k) return;
     __builtin_prefetch(&c->row[m->row[k]], 1);

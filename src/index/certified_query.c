@@ -12,6 +12,7 @@
 #include "certified.h"
 #include "wingspan/core/alloc.h"
 #include "wingspan/core/dot.h"
+#include "wingspan/core/fetch.h"
 
 static const char what[] = "candidates of an index query";
 
@@ -121,7 +122,7 @@ static int64_t filter_slowly(const ws_certified *c, const ws_segment *s, double 
 }
 
 /* Runs lie anywhere in memory: where they are is fetched well ahead, then all their lines. */
-static void prefetch_run(const ws_segment *s, const ws_query *q, int64_t p)
+WS_FETCH prefetch_run(const ws_segment *s, const ws_query *q, int64_t p)
 {
     if (p + 2 * RUNS < q->n) __builtin_prefetch(&s->first[q->ids[p + 2 * RUNS]]);
     if (p + RUNS < q->n) {
@@ -257,7 +258,7 @@ static int64_t screen_row(ws_certified *c, const ws_query *q, int64_t k, int64_t
 }
 
 /* What is known of a neuron with candidates, ahead of its turn. */
-static void prefetch_slot(const ws_certified *c, const ws_segment *s, int32_t k)
+WS_FETCH prefetch_slot(const ws_certified *c, const ws_segment *s, int32_t k)
 {
     if (k >= s->rows) return;
     __builtin_prefetch(&c->row[s->row[k]]);

@@ -5,6 +5,7 @@
 
 #include <stddef.h>
 
+#include "wingspan/core/fetch.h"
 #include "wingspan/index/index.h"
 
 /* Of the certified index unless given.  MNIST, width 262144, a second epoch at batch 512, rate 384, with
@@ -73,7 +74,7 @@ ws_err ws_scan_decide_ahead(ws_index *ix, const ws_query *q, int64_t r, const in
                             int64_t k, const float *soon, ws_hits *hits);
 
 /** Row r will soon be decided on: fetch it into the cache.  Not collective. */
-static inline void ws_scan_fetch(const ws_index *ix, int64_t r)
+WS_FETCH ws_scan_fetch(const ws_index *ix, int64_t r)
 {
     const float *w = ix->shard.w + r * ix->shard.d;
 

@@ -7,6 +7,7 @@
 #include "optim_impl.h"
 #include "wingspan/core/alloc.h"
 #include "wingspan/core/dot.h"
+#include "wingspan/core/fetch.h"
 
 enum { AHEAD = 4 }; /* rows */
 
@@ -65,7 +66,7 @@ static double step_weights(ws_optim *o, const ws_hits *h, int64_t i, const ws_sa
 }
 
 /* Output weights are read once a step and lie anywhere: fetch these ahead of their turn. */
-static void prefetch(const ws_optim *o, const ws_hits *h, int64_t i)
+WS_FETCH prefetch(const ws_optim *o, const ws_hits *h, int64_t i)
 {
     if (i < h->rows) __builtin_prefetch(o->net->a + h->row[i] * o->net->spec.c);
 }

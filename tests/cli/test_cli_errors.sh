@@ -32,7 +32,7 @@ expect() {
   local code=$1 lines=$2 pattern=$3 got before after
   shift 3
   before=$(ls -A | grep -v '^err$')
-  timeout 20 $MPIRUN -n $n "$WINGSPAN" "$@" >out.txt 2>err </dev/null
+  timeout $((20 * ${WINGSPAN_TEST_PATIENCE:-1})) $MPIRUN -n $n "$WINGSPAN" "$@" >out.txt 2>err </dev/null
   got=$?
   rm -f out.txt
   after=$(ls -A | grep -v '^err$')

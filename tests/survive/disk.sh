@@ -31,7 +31,7 @@ same() {
 
 # start FILE RANKS OPTIONS: a long run in the background once it has two checkpoints
 start() {
-  local file=$1 n=$2 end=$((SECONDS + 30))
+  local file=$1 n=$2 end=$((SECONDS + 30 * patience))
   shift 2
   $MPIRUN -n "$n" "$WINGSPAN" train $train --checkpoint $file --steps 100000000 "$@" >out.txt 2>err.txt </dev/null &
   job=$!

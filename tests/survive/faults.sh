@@ -10,7 +10,7 @@ train="--data good.h5 --width 301 --batch 7 --shift 1 --quiet"
 
 # start FILE RANKS OPTIONS...: a long run in the background: $job, ${list[@]}, once it has a checkpoint
 start() {
-  local file=$1 n=$2 end=$((SECONDS + 30))
+  local file=$1 n=$2 end=$((SECONDS + 30 * patience))
   shift 2
   rm -f $file
   $MPIRUN -n "$n" "$WINGSPAN" train $train --checkpoint $file --checkpoint-every 200 "$@" >out.txt 2>err.txt </dev/null &
@@ -113,7 +113,7 @@ same retry.h5
 # no memory on one rank: the same sentence from the job, with the rank in it
 for k in 1 5 20 60 150; do
   what="allocation $k of rank 1 fails"
-  WINGSPAN_FAIL_ALLOC=1:$k timeout 30 $MPIRUN -n 3 "$WINGSPAN" train $train --steps 50 >out.txt 2>err.txt </dev/null
+  WINGSPAN_FAIL_ALLOC=1:$k timeout $((30 * patience)) $MPIRUN -n 3 "$WINGSPAN" train $train --steps 50 >out.txt 2>err.txt </dev/null
   code=$?
   [ $code = 1 ] || [ $code = 0 ] || say "$what: exit $code"
   [ $code = 0 ] || grep -q '^wingspan: out of memory: .* on rank 1' err.txt || say "$what: $(cat err.txt)"
@@ -121,7 +121,7 @@ done
 what="ulimit -v on rank 1"
 big="train --data good.h5 --width 2^27 --quiet --steps 1"
 if bash -c "ulimit -v 1500000; '$WINGSPAN' --version" >/dev/null 2>&1; then # not with the address sanitizer
-  timeout 60 $MPIRUN -n 1 "$WINGSPAN" $big : -n 1 bash -c "ulimit -v 1500000; exec '$WINGSPAN' $big" >out.txt 2>err.txt </dev/null
+  timeout $((60 * patience)) $MPIRUN -n 1 "$WINGSPAN" $big : -n 1 bash -c "ulimit -v 1500000; exec '$WINGSPAN' $big" >out.txt 2>err.txt </dev/null
   [ $? = 1 ] && grep -q '^wingspan: out of memory: .* on rank 1' err.txt || say "$what: $(cat err.txt)"
 fi
 

@@ -2,6 +2,7 @@
 # what Open MPI leaves behind when it is killed.
 make="$BUILD/tests/cli/make_data"
 failed=0
+patience=${WINGSPAN_TEST_PATIENCE:-1} # more where sanitizers make all of it slow
 say() {
   echo "FAIL: $*"
   failed=1

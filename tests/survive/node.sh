@@ -26,7 +26,7 @@ train="--data good.h5 --width 301 --batch 7 --shift 1 --quiet"
 
 # look JOB: $job is its mpirun; ${daemon[@]} those of the nodes, ${on_b[@]} the ranks of nodeb, ${all[@]} all ranks
 look() {
-  local d end=$((SECONDS + 20))
+  local d end=$((SECONDS + 20 * patience))
   job=$1
   while :; do
     daemon=() all=() on_b=()
@@ -46,7 +46,7 @@ look() {
 
 # start FILE: a long run over both nodes, once it has a checkpoint
 start() {
-  local end=$((SECONDS + 30))
+  local end=$((SECONDS + 30 * patience))
   rm -f $1
   $MPIRUN -n 4 "$WINGSPAN" train $train --checkpoint $1 --checkpoint-every 100 --steps 100000000 >out.txt 2>err.txt </dev/null &
   look $!

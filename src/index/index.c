@@ -230,7 +230,8 @@ const char *ws_index_title(const char *kind)
 {
     int k = find_kind(kind);
 
-    return k >= 0 && kinds[k]->title ? kinds[k]->title : kind;
+    if (k < 0) return kind;
+    return kinds[k]->title ? kinds[k]->title : kinds[k]->name;
 }
 
 int ws_index_is_exact(const ws_index *ix)

@@ -115,12 +115,14 @@ static void what_it_finds_is_scans_and_more_tables_find_more(void **state)
 static void it_says_that_it_is_approximate(void **state)
 {
     ws_index *ix = make(&self, "lsh", 3, 0, 100), *scan = make(&self, "scan", 3, 0, 100);
+    char name[] = "scan";
 
     (void)state;
     assert_false(ws_index_is_exact(ix));
     assert_true(ws_index_is_exact(scan));
     assert_non_null(strstr(ws_index_title("lsh"), "approximate"));
-    assert_string_equal(ws_index_title("scan"), "scan");
+    assert_string_equal(ws_index_title(name), "scan");
+    assert_ptr_not_equal(ws_index_title(name), name); /* the name may go */
     ws_index_destroy(&ix);
     ws_index_destroy(&scan);
 }

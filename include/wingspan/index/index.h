@@ -183,7 +183,8 @@ double ws_index_moved(const ws_index *ix, int64_t row);
 const char *ws_index_kind(const ws_index *ix);
 int ws_index_is_exact(const ws_index *ix);
 
-/** A kind's name as people should see it, which says so if it is approximate.  Not collective. */
+/** A kind's name as people should see it, which says so if it is approximate; it stays valid when
+ *  `kind` does not (unless that is no kind: then it is returned).  Not collective. */
 const char *ws_index_title(const char *kind);
 
 /** Free the index and set *ix to NULL.  Not collective; NULL is fine. */

@@ -17,7 +17,7 @@ typedef struct ws_session_facts {
     int32_t outputs;
     int64_t batch, per_epoch; /* samples a step, steps an epoch */
     double rate;              /* of the first step */
-    const char *index, *loss; /* valid while the session is open */
+    const char *index, *loss; /* `loss` is valid while the session is open, `index` always */
     double seconds;           /* of opening: data, network, index, rate */
 } ws_session_facts;
 

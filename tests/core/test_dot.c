@@ -139,7 +139,7 @@ static void a_combined_step_has_the_bits_of_its_parts(void **state)
 static void rows_combined_together_have_the_bits_of_each(void **state)
 {
     static const int64_t length[] = {16, 17, 64, 143, D};
-    static float row[2][ROWS][D];
+    static float row[2][ROWS * D];
     const int64_t ids[] = {4, 0, 7, 2}, at[ROWS] = {0, 2, 1}, first[ROWS + 1] = {0, 9, 20, 33};
     int32_t pos[33];
     float coef[33];
@@ -153,16 +153,16 @@ static void rows_combined_together_have_the_bits_of_each(void **state)
     for (size_t t = 0; t < 3 * sizeof length / sizeof *length; t++) {
         int64_t d = length[t / 3];
         ws_samples dense = {.n = (5 << 20) / d, .d = d, .x = x};
-        ws_combination m = {&row[1][0][0], ROWS, at, first, pos, coef, ids};
+        ws_combination m = {row[1], ROWS, at, first, pos, coef, ids};
 
         if (!ws_simd_select(paths[t % 3])) continue;
-        for (int64_t k = 0; k < ROWS * d; k++) row[0][0][k] = row[1][0][k] = w[k % D] + (float)k;
+        for (int64_t k = 0; k < ROWS * d; k++) row[0][k] = row[1][k] = w[k % D] + (float)k;
         assert_int_equal(
             ws_alloc(&scratch, ws_combine_scratch(ROWS, &dense), sizeof *scratch, "test"), WS_OK);
         ws_rows_combine(&m, &dense, scratch, square);
         ws_free(&scratch);
         for (int k = 0; k < ROWS; k++)
-            assert_true(same(ws_row_combine(&row[0][0][0] + at[k] * d, coef + first[k], &dense, ids,
+            assert_true(same(ws_row_combine(row[0] + at[k] * d, coef + first[k], &dense, ids,
                                             pos + first[k], first[k + 1] - first[k], delta, NULL),
                              square[k]));
         assert_memory_equal(row[0], row[1], sizeof row[0]);

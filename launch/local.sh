@@ -59,11 +59,15 @@ trap stop INT TERM USR1
 run_once() {
   mpirun "${bind[@]}" -n "$ranks" "$wingspan" "$@" </dev/null &
   job=$!
+  attend $job &
+  attending=$!
+  disown $attending # its end is not worth a message
   while :; do
     code=0
     wait $job || code=$?
     kill -0 $job 2>/dev/null || break
   done
+  kill -- -$attending 2>/dev/null || true
 }
 stamp() { stat -c '%i %Y %Z' "$checkpoint" 2>/dev/null || true; }
 

@@ -110,6 +110,17 @@ same retry.h5
 "$SOURCE/launch/local.sh" --retry 3 1 train --data none.h5 --checkpoint r.h5 >out.txt 2>err.txt
 [ $? = 1 ] && [ "$(grep -c 'none.h5 cannot' err.txt)" = 1 ] || say "$what repeats an error that comes again"
 
+# an mpirun that never ends though its ranks have, as a lock of its own can make it
+what="local.sh and an mpirun that outlives its ranks"
+real=$(command -v mpirun)
+mkdir -p lonely
+printf '#!/bin/bash\n[ -e hung ] && exec %q "$@"\ntouch hung\n%q "$@"\nexec tail -f /dev/null\n' "$real" "$real" >lonely/mpirun
+chmod +x lonely/mpirun
+PATH=$PWD/lonely:$PATH WINGSPAN_LONELY_SECONDS=2 timeout $((60 * patience)) "$SOURCE/launch/local.sh" --retry 3 2 train $train \
+  --checkpoint lonely.h5 --steps 300 >out.txt 2>err.txt </dev/null || say "$what: $(cat err.txt)"
+[ "$(grep -c 'does not end though all its ranks have' err.txt)" = 1 ] || say "$what: nobody is told: $(cat err.txt)"
+same lonely.h5
+
 # no memory on one rank: the same sentence from the job, with the rank in it
 for k in 1 5 20 60 150; do
   what="allocation $k of rank 1 fails"

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-enum { ALIGN = 64, LARGE = 1 << 20, HUGE = 2 << 20, PAGE = 4096 };
+enum { ALIGN = 64, LARGE = 1 << 20, HUGE = 2 << 20, PAGE = 4096, LEAST = 4096 };
 
 typedef struct head {
     size_t bytes; /* of the whole block, head included */
@@ -162,6 +162,7 @@ ws_err ws_grow(void *where, int64_t *capacity, int64_t n, size_t size, const cha
 
     if (n <= *capacity) return WS_OK;
     if (want < n) want = n;
+    if (size < LEAST && want < (int64_t)(LEAST / size)) want = (int64_t)(LEAST / size);
     memcpy(&p, where, sizeof p);
     bytes = bytes_of(want, size);
     if (!told_to_fail() && bytes > 0) q = p ? block_grow(p, bytes) : block_create(bytes);

@@ -8,10 +8,6 @@
 #include "wingspan/core/fetch.h"
 #include "wingspan/index/index.h"
 
-/* Of the certified index unless given.  MNIST, width 262144, a second epoch at batch 512, rate 384, with
- * 0.6, 0.8 and 1: 11.3, 10.0 and 9.2 s, 1.86, 2.26 and 2.90 GB; at batch 128, rate 64 they tie. */
-#define WS_CERTIFIED_SLACK 1.0
-
 typedef struct ws_index_ops {
     const char *name;
     const char *title; /* how it is shown to people; NULL: the name */

@@ -90,7 +90,7 @@ const ws_opt ws_train_table[] = {
      " approximate: it misses neurons, in tests too, and reports its recall",
      1},
     {"slack", WS_OPT_REAL, F(slack), "auto", "auto|(0,100]", "Index",
-     "certified: how far a neuron may move before it is listed again; auto: 0.8", 1},
+     "certified: how far a neuron may move before it is listed again; auto: 1", 1},
     {"lsh-tables", WS_OPT_INT, F(lsh_tables), "50", "[1,4096]", "Index",
      "lsh (approximate): hash tables; more find more and cost more", 1},
     {"lsh-bits", WS_OPT_INT, F(lsh_bits), "6", "[1,12]", "Index",

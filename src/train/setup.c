@@ -104,7 +104,7 @@ ws_err ws_run_resolve(ws_run *r)
     ws_err err;
 
     if (isnan(o->shift)) o->shift = phi->smooth ? 0 : sqrt(0.4 * ws_log((double)o->width));
-    if (isnan(o->slack)) o->slack = 0.8;
+    if (isnan(o->slack)) o->slack = WS_CERTIFIED_SLACK;
     resolve_limits(r);
     r->spread = o->init_scale * r->ds->rms;
     if ((err = resolve_loss(r))) return err;

@@ -14,7 +14,8 @@ ws_err ws_alloc(void *out, int64_t n, size_t size, const char *what);
 
 /** Grow *p (from ws_alloc, or NULL) to hold at least n elements, keeping its content; the
  *  part beyond the old content is not initialised.  *capacity is the count it can hold; it
- *  grows by half or more, so repeated growth is cheap.  Large blocks move without a copy.
+ *  grows by half or more, from 4 KB on, so repeated growth is cheap.  Large blocks move without a
+ *  copy.
  *  Start it at 0 with *p NULL; only what lies below n is sure to be kept if it was lowered since.
  *  @return local: WS_ERR_NOMEM; *p and *capacity are as before */
 ws_err ws_grow(void *p, int64_t *capacity, int64_t n, size_t size, const char *what);

@@ -19,7 +19,7 @@ children() { cat /proc/"$1"/task/"$1"/children 2>/dev/null; }
 
 # gone SECONDS PID...: have they all ended by then?
 gone() {
-  local end=$((SECONDS + $1)) pid
+  local end=$((SECONDS + $1 * patience)) pid
   shift
   for pid; do
     while [ -d /proc/"$pid" ] && [ "$(sed -n 's/^State:\t\(.\).*/\1/p' /proc/"$pid"/status 2>/dev/null)" != Z ]; do

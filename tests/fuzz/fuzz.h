@@ -3,20 +3,21 @@
 #ifndef FUZZ_H
 #define FUZZ_H
 
+#include <errno.h>
 #include <hdf5.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "wingspan/core/alloc.h"
 #include "wingspan/core/err.h"
 
 static ws_comm self;
-static char folder[] = "/dev/shm/wingspan-fuzz.XX"
-                       "XX"
-                       "XX";
+/* Named by the process: others that are fuzzed at the same time have theirs. */
+static char folder[48];
 
 static inline void take_away(void)
 {
@@ -32,7 +33,8 @@ static inline void begin(int *argc, char ***argv)
     MPI_Init(argc, argv);
     ws_comm_create(MPI_COMM_SELF, &self);
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
-    if (!mkdtemp(folder) || chdir(folder) != 0) abort();
+    snprintf(folder, sizeof folder, "/dev/shm/wingspan-fuzz.%d", (int)getpid());
+    if ((mkdir(folder, 0700) != 0 && errno != EEXIST) || chdir(folder) != 0) abort();
     atexit(take_away);
 }
 

@@ -38,35 +38,33 @@ static inline double ws_poly(const double *c, int n, double x)
 }
 
 /* (log((1+s)/(1-s)) - 2s) / s^3 by z = s^2, |s| <= 0.1716: error 2^-59 of the logarithm. */
+static const double ws_log_coef[8] = {
+    0x1.5555555555555p-1, 0x1.9999999999a39p-2, 0x1.2492492476a1ap-2, 0x1.c71c7201a55d7p-3,
+    0x1.745cf8e4bba1bp-3, 0x1.3b1c3c1c81c8fp-3, 0x1.0fbde0f4ad17bp-3, 0x1.0c0aff044a970p-3};
+
 static inline double ws_log_tail(double z)
 {
-    static const double c[] = {0x1.5555555555555p-1, 0x1.9999999999a39p-2, 0x1.2492492476a1ap-2,
-                               0x1.c71c7201a55d7p-3, 0x1.745cf8e4bba1bp-3, 0x1.3b1c3c1c81c8fp-3,
-                               0x1.0fbde0f4ad17bp-3, 0x1.0c0aff044a970p-3};
-
-    return ws_poly(c, 8, z);
+    return ws_poly(ws_log_coef, 8, z);
 }
 
 /* (sin y - y) / y^3 by z = y^2, |y| <= pi/4: error 2^-57. */
+static const double ws_sin_coef[7] = {
+    -0x1.5555555555555p-3,  0x1.1111111111110p-7,  -0x1.a01a01a019937p-13, 0x1.71de3a54607a5p-19,
+    -0x1.ae64541295cdfp-26, 0x1.61217ee5cca1bp-33, -0x1.ab17bdcbd3414p-41};
+
 static inline double ws_sin_tail(double z)
 {
-    static const double c[] = {-0x1.5555555555555p-3,  0x1.1111111111110p-7,
-                               -0x1.a01a01a019937p-13, 0x1.71de3a54607a5p-19,
-                               -0x1.ae64541295cdfp-26, 0x1.61217ee5cca1bp-33,
-                               -0x1.ab17bdcbd3414p-41};
-
-    return ws_poly(c, 7, z);
+    return ws_poly(ws_sin_coef, 7, z);
 }
 
 /* (cos y - 1 + y^2/2) / y^4 by z = y^2, |y| <= pi/4: error 2^-60. */
+static const double ws_cos_coef[7] = {
+    0x1.5555555555555p-5,  -0x1.6c16c16c16c16p-10, 0x1.a01a01a019d0ap-16, -0x1.27e4fb7712ca2p-22,
+    0x1.1eed8deb82809p-29, -0x1.9394b9eb4d56dp-37, 0x1.ab78473be59d7p-45};
+
 static inline double ws_cos_tail(double z)
 {
-    static const double c[] = {0x1.5555555555555p-5,  -0x1.6c16c16c16c16p-10,
-                               0x1.a01a01a019d0ap-16, -0x1.27e4fb7712ca2p-22,
-                               0x1.1eed8deb82809p-29, -0x1.9394b9eb4d56dp-37,
-                               0x1.ab78473be59d7p-45};
-
-    return ws_poly(c, 7, z);
+    return ws_poly(ws_cos_coef, 7, z);
 }
 
 /* sin and cos of y + low, |y| <= pi/4, low a small correction. */

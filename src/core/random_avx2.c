@@ -11,106 +11,111 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 
-#define AVX2 __attribute__((target("avx2,fma"))) static inline __attribute__((always_inline))
+#define TARGET __attribute__((target("avx2,fma")))
+#define LANE TARGET static inline __attribute__((always_inline))
 
 typedef __m256i lanes; /* four ids, in 64 bits each */
+typedef __m256d reals;
+typedef __m256 singles;
 
-AVX2 lanes all(uint64_t v)
+LANE lanes all(uint64_t v)
 {
     return _mm256_set1_epi64x((long long)v);
 }
 
-AVX2 lanes xor3(lanes a, lanes b, lanes c)
+LANE lanes xor3(lanes a, lanes b, lanes c)
 {
     return _mm256_xor_si256(_mm256_xor_si256(a, b), c);
 }
 
-AVX2 lanes high(lanes a)
+LANE lanes high(lanes a)
 {
     return _mm256_srli_epi64(a, 32);
 }
 
-/* Philox on the low halves of lanes; the high halves end as rubbish. */
-AVX2 void block_of(const ws_key *k, lanes id, uint32_t j, lanes c[4])
+LANE lanes half_product(lanes a, lanes b)
 {
-    const lanes ma = all(0xD2511F53u), mb = all(0xCD9E8D57u);
-
-    c[0] = all(j);
-    c[1] = id;
-    c[2] = high(id);
-    c[3] = all((uint32_t)k->stream << 24 | k->layer);
-#pragma GCC unroll 10
-    for (int r = 0; r < 10; r++) {
-        uint32_t k0 = (uint32_t)k->seed + (uint32_t)r * 0x9E3779B9u;
-        uint32_t k1 = (uint32_t)(k->seed >> 32) + (uint32_t)r * 0xBB67AE85u;
-        lanes a = _mm256_mul_epu32(c[0], ma), b = _mm256_mul_epu32(c[2], mb);
-
-        c[0] = xor3(high(b), c[1], all(k0));
-        c[2] = xor3(high(a), c[3], all(k1));
-        c[1] = b;
-        c[3] = a;
-    }
+    return _mm256_mul_epu32(a, b);
 }
 
-/* ---- exact ---- */
+LANE lanes weave(lanes even, lanes odd)
+{
+    return _mm256_blend_epi32(even, _mm256_slli_epi64(odd, 32), 0xaa);
+}
 
-AVX2 __m256d real(double v)
+LANE lanes quarter_on(lanes word)
+{
+    return _mm256_add_epi32(word, _mm256_set1_epi32(1 << 30));
+}
+
+LANE reals real(double v)
 {
     return _mm256_set1_pd(v);
 }
 
+LANE singles single(float v)
+{
+    return _mm256_set1_ps(v);
+}
+
+LANE singles fused(singles a, singles b, singles c)
+{
+    return _mm256_fmadd_ps(a, b, c);
+}
+
+LANE singles size_of(singles v)
+{
+    return _mm256_andnot_ps(single(-0.0f), v);
+}
+
+LANE singles root(singles v)
+{
+    return _mm256_sqrt_ps(_mm256_max_ps(v, single(0)));
+}
+
+LANE singles signed_floats(lanes word)
+{
+    return _mm256_cvtepi32_ps(word);
+}
+
+LANE void put(float *to, singles v)
+{
+    _mm256_storeu_ps(to, v);
+}
+
+/* An unsigned word as a float, rounded once. */
+LANE singles floats(lanes word)
+{
+    singles top = _mm256_cvtepi32_ps(_mm256_srli_epi32(word, 16));
+    singles low = _mm256_cvtepi32_ps(_mm256_and_si256(word, _mm256_set1_epi32(0xffff)));
+
+    return fused(top, single(65536), low);
+}
+
+LANE void split(lanes word, singles *e, singles *t)
+{
+    singles u = fused(floats(word), single(0x1p-32f), single(0x1p-33f));
+    lanes bits = _mm256_castps_si256(_mm256_mul_ps(u, single(4 / 3.0f)));
+    lanes exponent = _mm256_sub_epi32(_mm256_srli_epi32(bits, 23), _mm256_set1_epi32(127));
+    lanes back = _mm256_slli_epi32(_mm256_sub_epi32(_mm256_set1_epi32(127), exponent), 23);
+
+    *e = _mm256_cvtepi32_ps(exponent);
+    *t = _mm256_fmsub_ps(u, _mm256_castsi256_ps(back), single(1));
+}
+
+#include "random_kernel.h"
+
+/* ---- exact ---- */
+
 /* A whole number below 2^52, less `less`. */
-AVX2 __m256d whole(lanes v, double less)
+LANE __m256d whole(lanes v, double less)
 {
     const lanes magic = all((uint64_t)1075 << 52);
 
     return _mm256_sub_pd(_mm256_castsi256_pd(_mm256_or_si256(v, magic)), real(0x1p52 + less));
 }
 
-/* s = s x + c, rounded twice as plain C does. */
-AVX2 __m256d then(__m256d s, __m256d x, double c)
-{
-    return _mm256_add_pd(_mm256_mul_pd(s, x), real(c));
-}
-
-AVX2 __m256d log_tail(__m256d z)
-{
-    __m256d s = real(0x1.0c0aff044a970p-3);
-
-    s = then(s, z, 0x1.0fbde0f4ad17bp-3);
-    s = then(s, z, 0x1.3b1c3c1c81c8fp-3);
-    s = then(s, z, 0x1.745cf8e4bba1bp-3);
-    s = then(s, z, 0x1.c71c7201a55d7p-3);
-    s = then(s, z, 0x1.2492492476a1ap-2);
-    s = then(s, z, 0x1.9999999999a39p-2);
-    return then(s, z, 0x1.5555555555555p-1);
-}
-
-AVX2 __m256d sin_tail(__m256d z)
-{
-    __m256d s = real(-0x1.ab17bdcbd3414p-41);
-
-    s = then(s, z, 0x1.61217ee5cca1bp-33);
-    s = then(s, z, -0x1.ae64541295cdfp-26);
-    s = then(s, z, 0x1.71de3a54607a5p-19);
-    s = then(s, z, -0x1.a01a01a019937p-13);
-    s = then(s, z, 0x1.1111111111110p-7);
-    return then(s, z, -0x1.5555555555555p-3);
-}
-
-AVX2 __m256d cos_tail(__m256d z)
-{
-    __m256d s = real(0x1.ab78473be59d7p-45);
-
-    s = then(s, z, -0x1.9394b9eb4d56dp-37);
-    s = then(s, z, 0x1.1eed8deb82809p-29);
-    s = then(s, z, -0x1.27e4fb7712ca2p-22);
-    s = then(s, z, 0x1.a01a01a019d0ap-16);
-    s = then(s, z, -0x1.6c16c16c16c16p-10);
-    return then(s, z, 0x1.5555555555555p-5);
-}
-
-AVX2 __m256d log_of(__m256d u)
+LANE __m256d log_of(__m256d u)
 {
     lanes b = _mm256_castpd_si256(u), m = _mm256_and_si256(b, all(0xfffffffffffffu));
     lanes up = _mm256_cmpgt_epi64(m, all(0x6a09e667f3bccu)); /* -1 or 0 */
@@ -121,13 +126,13 @@ AVX2 __m256d log_of(__m256d u)
     k = whole(_mm256_sub_epi64(_mm256_srli_epi64(b, 52), up), 1023);
     s = _mm256_div_pd(f, _mm256_add_pd(real(2), f));
     z = _mm256_mul_pd(s, s);
-    t = _mm256_mul_pd(s, _mm256_sub_pd(f, _mm256_mul_pd(z, log_tail(z))));
+    t = _mm256_mul_pd(s, _mm256_sub_pd(f, _mm256_mul_pd(z, poly(ws_log_coef, 8, z))));
     t = _mm256_sub_pd(_mm256_sub_pd(t, _mm256_mul_pd(k, real(WS_LN2_LO))), f);
     return _mm256_sub_pd(_mm256_mul_pd(k, real(WS_LN2_HI)), t);
 }
 
 /* v with its sign turned where bit 1 of q is set. */
-AVX2 __m256d turned(__m256d v, lanes q)
+LANE __m256d turned(__m256d v, lanes q)
 {
     lanes sign = _mm256_slli_epi64(_mm256_and_si256(q, all(2)), 62);
 
@@ -135,7 +140,7 @@ AVX2 __m256d turned(__m256d v, lanes q)
 }
 
 /* pair_of() of random.c for four ids. */
-AVX2 void pair_of(lanes radius, lanes angle, double scale, __m128 *a, __m128 *b)
+LANE void pair_of(lanes radius, lanes angle, double scale, __m128 *a, __m128 *b)
 {
     const lanes low = all(0xffffffffu);
     __m256d word = whole(_mm256_and_si256(radius, low), 0);
@@ -149,9 +154,9 @@ AVX2 void pair_of(lanes radius, lanes angle, double scale, __m128 *a, __m128 *b)
     __m256d y =
         _mm256_mul_pd(whole(_mm256_and_si256(rest, low), 0x1p31), real(0x1.921fb54442d18p-30));
     __m256d z = _mm256_mul_pd(y, y);
-    __m256d s = _mm256_add_pd(y, _mm256_mul_pd(_mm256_mul_pd(y, z), sin_tail(z)));
+    __m256d s = _mm256_add_pd(y, _mm256_mul_pd(_mm256_mul_pd(y, z), poly(ws_sin_coef, 7, z)));
     __m256d c = _mm256_add_pd(_mm256_sub_pd(real(1), _mm256_mul_pd(real(0.5), z)),
-                              _mm256_mul_pd(_mm256_mul_pd(z, z), cos_tail(z)));
+                              _mm256_mul_pd(_mm256_mul_pd(z, z), poly(ws_cos_coef, 7, z)));
     __m256d odd = _mm256_castsi256_pd(_mm256_slli_epi64(q, 63));
     __m256d si = _mm256_blendv_pd(s, c, odd), co = _mm256_blendv_pd(c, s, odd);
 
@@ -160,7 +165,7 @@ AVX2 void pair_of(lanes radius, lanes angle, double scale, __m128 *a, __m128 *b)
 }
 
 /* Four numbers of each of four ids; `few` of either are wanted. */
-AVX2 void put_rows(__m128 v[4], float *rows, int64_t d, int64_t ids, int64_t few)
+LANE void put_rows(__m128 v[4], float *rows, int64_t d, int64_t ids, int64_t few)
 {
     _MM_TRANSPOSE4_PS(v[0], v[1], v[2], v[3]);
     for (int64_t i = 0; i < 4 && i < ids; i++) {
@@ -171,8 +176,8 @@ AVX2 void put_rows(__m128 v[4], float *rows, int64_t d, int64_t ids, int64_t few
     }
 }
 
-__attribute__((target("avx2,fma"))) static void exact(const ws_key *k, const int64_t *id, int64_t n,
-                                                      int64_t d, double scale, float *rows)
+TARGET void ws_random_rows_avx2(const ws_key *k, const int64_t *id, int64_t n, int64_t d,
+                                double scale, float *rows)
 {
     for (int64_t i = 0; i < n; i += 4) {
         int64_t some[4];
@@ -192,72 +197,10 @@ __attribute__((target("avx2,fma"))) static void exact(const ws_key *k, const int
     }
 }
 
-int ws_random_rows_avx2(const ws_key *k, const int64_t *id, int64_t n, int64_t d, double scale,
-                        float *rows)
-{
-    if (!__builtin_cpu_supports("fma")) return 0;
-    exact(k, id, n, d, scale, rows);
-    return 1;
-}
-
 /* ---- near ---- */
 
-AVX2 __m256 single(float v)
-{
-    return _mm256_set1_ps(v);
-}
-
-/* An unsigned word as a float, rounded once. */
-AVX2 __m256 floats(lanes word)
-{
-    __m256 top = _mm256_cvtepi32_ps(_mm256_srli_epi32(word, 16));
-    __m256 low = _mm256_cvtepi32_ps(_mm256_and_si256(word, _mm256_set1_epi32(0xffff)));
-
-    return _mm256_fmadd_ps(top, single(65536), low);
-}
-
-/* sqrt(-2 log u); log(1 + t) = t P(t) on [-1/4, 1/2], P to 7e-5. */
-AVX2 __m256 near_radius(lanes word)
-{
-    __m256 u = _mm256_fmadd_ps(floats(word), single(0x1p-32f), single(0x1p-33f));
-    lanes bits = _mm256_castps_si256(_mm256_mul_ps(u, single(4 / 3.0f)));
-    lanes exponent = _mm256_sub_epi32(_mm256_srli_epi32(bits, 23), _mm256_set1_epi32(127));
-    lanes back = _mm256_slli_epi32(_mm256_sub_epi32(_mm256_set1_epi32(127), exponent), 23);
-    __m256 e = _mm256_cvtepi32_ps(exponent);
-    __m256 t = _mm256_fmsub_ps(u, _mm256_castsi256_ps(back), single(1));
-    __m256 p = single(-2 * 0.1357012291f);
-
-    p = _mm256_fmadd_ps(p, t, single(2 * 0.2566522681f));
-    p = _mm256_fmadd_ps(p, t, single(-2 * 0.3385741891f));
-    p = _mm256_fmadd_ps(p, t, single(2 * 0.5000501874f));
-    p = _mm256_fmadd_ps(p, t, single(-2 * 0.9999484807f));
-    p = _mm256_fmadd_ps(e, single(-2 * 0.693147181f), _mm256_mul_ps(p, t));
-    return _mm256_sqrt_ps(_mm256_max_ps(p, single(0)));
-}
-
-AVX2 __m256 size_of(__m256 v)
-{
-    return _mm256_andnot_ps(single(-0.0f), v);
-}
-
-/* sin(pi t), t = word 2^-31 as a signed number, through u = t (1 - |t|): to 3e-5. */
-AVX2 __m256 near_sine(lanes word)
-{
-    __m256 t = _mm256_mul_ps(_mm256_cvtepi32_ps(word), single(0x1p-31f));
-    __m256 u = _mm256_fnmadd_ps(t, size_of(t), t), v = size_of(u);
-    __m256 p = _mm256_fmadd_ps(single(1.194760262f), v, single(3.13409293f));
-
-    return _mm256_mul_ps(u, _mm256_fmadd_ps(p, v, single(3.141696977f)));
-}
-
-/* Words of even and odd ids, in halves of 32 bits. */
-AVX2 lanes weave(lanes even, lanes odd)
-{
-    return _mm256_blend_epi32(even, _mm256_slli_epi64(odd, 32), 0xaa);
-}
-
 /* Eight ids. */
-AVX2 void eight(const ws_key *k, uint64_t first, int step, int64_t d, float *cols)
+LANE void eight(const ws_key *k, uint64_t first, int step, int64_t d, float *cols)
 {
     const int64_t s = step, at = (int64_t)first;
     lanes even = _mm256_setr_epi64x(at, at + 2 * s, at + 4 * s, at + 6 * s);
@@ -269,42 +212,13 @@ AVX2 void eight(const ws_key *k, uint64_t first, int step, int64_t d, float *col
         block_of(k, even, (uint32_t)(j / 4), c);
         block_of(k, odd, (uint32_t)(j / 4), o);
 #pragma GCC unroll 2
-        for (int p = 0; p < 4; p += 2) {
-            __m256 r = near_radius(weave(c[p], o[p]));
-            lanes turn = weave(c[p + 1], o[p + 1]);
-            lanes ahead = _mm256_add_epi32(turn, _mm256_set1_epi32(1 << 30));
-
-            _mm256_storeu_ps(cols + 16 * (j + p), _mm256_mul_ps(r, near_sine(ahead)));
-            _mm256_storeu_ps(cols + 16 * (j + p + 1), _mm256_mul_ps(r, near_sine(turn)));
-        }
+        for (int p = 0; p < 4; p += 2) near_pair(c, o, p, cols + 16 * (j + p));
     }
 }
 
-__attribute__((target("avx2,fma"))) static void near(const ws_key *k, uint64_t first, int step,
-                                                     int64_t d, float *cols)
+TARGET void ws_random_near_avx2(const ws_key *k, uint64_t first, int step, int64_t d, float *cols)
 {
     eight(k, first, step, d, cols);
     eight(k, first + 8 * (uint64_t)step, step, d, cols + 8);
-}
-
-int ws_random_near_avx2(const ws_key *k, uint64_t first, int step, int64_t d, float *cols)
-{
-    if (!__builtin_cpu_supports("fma")) return 0;
-    near(k, first, step, d, cols);
-    return 1;
-}
-
-#else
-int ws_random_rows_avx2(const ws_key *k, const int64_t *id, int64_t n, int64_t d, double scale,
-                        float *rows)
-{
-    (void)k, (void)id, (void)n, (void)d, (void)scale, (void)rows;
-    return 0;
-}
-
-int ws_random_near_avx2(const ws_key *k, uint64_t first, int step, int64_t d, float *cols)
-{
-    (void)k, (void)first, (void)step, (void)d, (void)cols;
-    return 0;
 }
 #endif

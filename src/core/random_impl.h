@@ -4,11 +4,9 @@
 
 #include "wingspan/core/random.h"
 
-/** ws_random_normal_rows() on AVX2; 0 where fused operations are missing. */
-int ws_random_rows_avx2(const ws_key *k, const int64_t *id, int64_t n, int64_t d, double scale,
-                        float *rows);
-
-/** ws_random_normal_near() on AVX2 with fused operations; 0 where these are missing. */
-int ws_random_near_avx2(const ws_key *k, uint64_t first, int step, int64_t d, float *cols);
+/** ws_random_normal_rows() and ws_random_normal_near() where ws_simd_name() is avx2. */
+void ws_random_rows_avx2(const ws_key *k, const int64_t *id, int64_t n, int64_t d, double scale,
+                         float *rows);
+void ws_random_near_avx2(const ws_key *k, uint64_t first, int step, int64_t d, float *cols);
 
 #endif

@@ -29,105 +29,91 @@ static void blocks_one_by_one(const ws_key *k, const int64_t *id, int64_t n, uin
 #if defined(__x86_64__)
 #include <immintrin.h>
 
-#define AVX512                                                                                     \
-    __attribute__((target("avx512f,avx512dq,avx512vl,avx512bw,fma"))) static inline                \
-        __attribute__((always_inline))
+#define TARGET __attribute__((target("avx512f,avx512dq,avx512vl,avx512bw,fma")))
+#define LANE TARGET static inline __attribute__((always_inline))
 
 typedef __m512i lanes;
+typedef __m512d reals;
+typedef __m512 singles;
 
-AVX512 lanes all(uint64_t v)
+LANE lanes all(uint64_t v)
 {
     return _mm512_set1_epi64((long long)v);
 }
 
-AVX512 lanes xor3(lanes a, lanes b, lanes c)
+LANE lanes xor3(lanes a, lanes b, lanes c)
 {
     return _mm512_ternarylogic_epi64(a, b, c, 0x96);
 }
 
-AVX512 lanes high(lanes a)
+LANE lanes high(lanes a)
 {
     return _mm512_srli_epi64(a, 32);
 }
 
-/* Rounds `from` to 9 of Philox on the low halves of lanes; the high halves end as rubbish. */
-AVX512 void rounds(lanes c[4], const int from, uint64_t seed)
+LANE lanes half_product(lanes a, lanes b)
 {
-    const lanes ma = all(0xD2511F53u), mb = all(0xCD9E8D57u);
-
-#pragma GCC unroll 10
-    for (int r = from; r < 10; r++) {
-        uint32_t k0 = (uint32_t)seed + (uint32_t)r * 0x9E3779B9u;
-        uint32_t k1 = (uint32_t)(seed >> 32) + (uint32_t)r * 0xBB67AE85u;
-        lanes a = _mm512_mul_epu32(c[0], ma), b = _mm512_mul_epu32(c[2], mb);
-
-        c[0] = xor3(high(b), c[1], all(k0));
-        c[2] = xor3(high(a), c[3], all(k1));
-        c[1] = b;
-        c[3] = a;
-    }
+    return _mm512_mul_epu32(a, b);
 }
 
-AVX512 void block_of(const ws_key *k, lanes id, uint32_t j, lanes c[4])
+LANE lanes weave(lanes even, lanes odd)
 {
-    c[0] = all(j);
-    c[1] = id;
-    c[2] = high(id);
-    c[3] = all((uint32_t)k->stream << 24 | k->layer);
-    rounds(c, 0, k->seed);
+    return _mm512_mask_blend_epi32(0xaaaa, even, _mm512_slli_epi64(odd, 32));
 }
 
-/* ---- exact ---- */
+LANE lanes quarter_on(lanes word)
+{
+    return _mm512_add_epi32(word, _mm512_set1_epi32(1 << 30));
+}
 
-AVX512 __m512d real(double v)
+LANE reals real(double v)
 {
     return _mm512_set1_pd(v);
 }
 
-/* s = s x + c, rounded twice as plain C does. */
-AVX512 __m512d then(__m512d s, __m512d x, double c)
+LANE singles single(float v)
 {
-    return _mm512_add_pd(_mm512_mul_pd(s, x), real(c));
+    return _mm512_set1_ps(v);
 }
 
-AVX512 __m512d log_tail(__m512d z)
+LANE singles fused(singles a, singles b, singles c)
 {
-    __m512d s = real(0x1.0c0aff044a970p-3);
-
-    s = then(s, z, 0x1.0fbde0f4ad17bp-3);
-    s = then(s, z, 0x1.3b1c3c1c81c8fp-3);
-    s = then(s, z, 0x1.745cf8e4bba1bp-3);
-    s = then(s, z, 0x1.c71c7201a55d7p-3);
-    s = then(s, z, 0x1.2492492476a1ap-2);
-    s = then(s, z, 0x1.9999999999a39p-2);
-    return then(s, z, 0x1.5555555555555p-1);
+    return _mm512_fmadd_ps(a, b, c);
 }
 
-AVX512 __m512d sin_tail(__m512d z)
+LANE singles size_of(singles v)
 {
-    __m512d s = real(-0x1.ab17bdcbd3414p-41);
-
-    s = then(s, z, 0x1.61217ee5cca1bp-33);
-    s = then(s, z, -0x1.ae64541295cdfp-26);
-    s = then(s, z, 0x1.71de3a54607a5p-19);
-    s = then(s, z, -0x1.a01a01a019937p-13);
-    s = then(s, z, 0x1.1111111111110p-7);
-    return then(s, z, -0x1.5555555555555p-3);
+    return _mm512_abs_ps(v);
 }
 
-AVX512 __m512d cos_tail(__m512d z)
+LANE singles root(singles v)
 {
-    __m512d s = real(0x1.ab78473be59d7p-45);
-
-    s = then(s, z, -0x1.9394b9eb4d56dp-37);
-    s = then(s, z, 0x1.1eed8deb82809p-29);
-    s = then(s, z, -0x1.27e4fb7712ca2p-22);
-    s = then(s, z, 0x1.a01a01a019d0ap-16);
-    s = then(s, z, -0x1.6c16c16c16c16p-10);
-    return then(s, z, 0x1.5555555555555p-5);
+    return _mm512_sqrt_ps(_mm512_max_ps(v, single(0)));
 }
 
-AVX512 __m512d log_of(__m512d u)
+LANE singles signed_floats(lanes word)
+{
+    return _mm512_cvtepi32_ps(word);
+}
+
+LANE void put(float *to, singles v)
+{
+    _mm512_storeu_ps(to, v);
+}
+
+LANE void split(lanes word, singles *e, singles *t)
+{
+    singles u = fused(_mm512_cvtepu32_ps(word), single(0x1p-32f), single(0x1p-33f));
+
+    *e = _mm512_getexp_ps(_mm512_mul_ps(u, single(4 / 3.0f)));
+    *t = _mm512_sub_ps(_mm512_scalef_ps(u, _mm512_sub_ps(single(0), *e)), single(1));
+}
+
+#include "random_kernel.h"
+
+/* ---- exact ---- */
+
+LANE __m512d log_of(__m512d u)
 {
     lanes b = _mm512_castpd_si512(u), m = _mm512_and_si512(b, all(0xfffffffffffffu));
     __mmask8 up = _mm512_cmpge_epu64_mask(m, all(0x6a09e667f3bcdu));
@@ -136,14 +122,14 @@ AVX512 __m512d log_of(__m512d u)
     lanes e = _mm512_sub_epi64(_mm512_srli_epi64(b, 52), all(1023));
     __m512d k = _mm512_cvtepi64_pd(_mm512_mask_add_epi64(e, up, e, all(1)));
     __m512d s = _mm512_div_pd(f, _mm512_add_pd(real(2), f)), z = _mm512_mul_pd(s, s);
-    __m512d t = _mm512_mul_pd(s, _mm512_sub_pd(f, _mm512_mul_pd(z, log_tail(z))));
+    __m512d t = _mm512_mul_pd(s, _mm512_sub_pd(f, _mm512_mul_pd(z, poly(ws_log_coef, 8, z))));
 
     t = _mm512_sub_pd(_mm512_sub_pd(t, _mm512_mul_pd(k, real(WS_LN2_LO))), f);
     return _mm512_sub_pd(_mm512_mul_pd(k, real(WS_LN2_HI)), t);
 }
 
 /* v with its sign turned where bit 1 of q is set. */
-AVX512 __m512d turned(__m512d v, lanes q)
+LANE __m512d turned(__m512d v, lanes q)
 {
     lanes sign = _mm512_slli_epi64(_mm512_and_si512(q, all(2)), 62);
 
@@ -151,7 +137,7 @@ AVX512 __m512d turned(__m512d v, lanes q)
 }
 
 /* pair_of() of random.c for eight ids. */
-AVX512 void pair_of(lanes radius, lanes angle, double scale, __m256 *a, __m256 *b)
+LANE void pair_of(lanes radius, lanes angle, double scale, __m256 *a, __m256 *b)
 {
     const lanes low = all(0xffffffffu);
     __m512d word = _mm512_cvtepi64_pd(_mm512_and_si512(radius, low));
@@ -163,9 +149,9 @@ AVX512 void pair_of(lanes radius, lanes angle, double scale, __m256 *a, __m256 *
     lanes wide = _mm512_srai_epi64(_mm512_slli_epi64(rest, 32), 32);
     __m512d y = _mm512_mul_pd(_mm512_cvtepi64_pd(wide), real(0x1.921fb54442d18p-30));
     __m512d z = _mm512_mul_pd(y, y);
-    __m512d s = _mm512_add_pd(y, _mm512_mul_pd(_mm512_mul_pd(y, z), sin_tail(z)));
+    __m512d s = _mm512_add_pd(y, _mm512_mul_pd(_mm512_mul_pd(y, z), poly(ws_sin_coef, 7, z)));
     __m512d c = _mm512_add_pd(_mm512_sub_pd(real(1), _mm512_mul_pd(real(0.5), z)),
-                              _mm512_mul_pd(_mm512_mul_pd(z, z), cos_tail(z)));
+                              _mm512_mul_pd(_mm512_mul_pd(z, z), poly(ws_cos_coef, 7, z)));
     __mmask8 odd = _mm512_test_epi64_mask(q, all(1));
     __m512d si = _mm512_mask_blend_pd(odd, s, c), co = _mm512_mask_blend_pd(odd, c, s);
 
@@ -174,7 +160,7 @@ AVX512 void pair_of(lanes radius, lanes angle, double scale, __m256 *a, __m256 *
 }
 
 /* Four columns of eight ids -> four numbers of each id. */
-AVX512 void put_rows(const __m256 v[4], float *const to[8], int64_t j, int64_t few)
+LANE void put_rows(const __m256 v[4], float *const to[8], int64_t j, int64_t few)
 {
     __m256 a = _mm256_unpacklo_ps(v[0], v[1]), b = _mm256_unpackhi_ps(v[0], v[1]);
     __m256 c = _mm256_unpacklo_ps(v[2], v[3]), e = _mm256_unpackhi_ps(v[2], v[3]);
@@ -195,8 +181,8 @@ static void eight(const int64_t *id, int64_t i, int64_t n, int64_t out[8])
     for (int64_t l = 0; l < 8; l++) out[l] = id[i + l < n ? i + l : n - 1];
 }
 
-__attribute__((target("avx512f,avx512dq,avx512vl,avx512bw,fma"))) static void
-rows_avx512(const ws_key *k, const int64_t *id, int64_t n, int64_t d, double scale, float *rows)
+TARGET static void rows_avx512(const ws_key *k, const int64_t *id, int64_t n, int64_t d,
+                               double scale, float *rows)
 {
     for (int64_t i = 0; i < n; i += 8) {
         int64_t some[8];
@@ -218,8 +204,8 @@ rows_avx512(const ws_key *k, const int64_t *id, int64_t n, int64_t d, double sca
     }
 }
 
-__attribute__((target("avx512f,avx512dq,avx512vl,avx512bw,fma"))) static void
-blocks_avx512(const ws_key *k, const int64_t *id, int64_t n, uint32_t j, uint32_t *out)
+TARGET static void blocks_avx512(const ws_key *k, const int64_t *id, int64_t n, uint32_t j,
+                                 uint32_t *out)
 {
     for (int64_t i = 0; i < n; i += 8) {
         int64_t some[8];
@@ -236,45 +222,8 @@ blocks_avx512(const ws_key *k, const int64_t *id, int64_t n, uint32_t j, uint32_
 
 /* ---- near ---- */
 
-AVX512 __m512 single(float v)
-{
-    return _mm512_set1_ps(v);
-}
-
-/* sqrt(-2 log u); log(1 + t) = t P(t) on [-1/4, 1/2], P to 7e-5. */
-AVX512 __m512 near_radius(lanes word)
-{
-    __m512 u = _mm512_fmadd_ps(_mm512_cvtepu32_ps(word), single(0x1p-32f), single(0x1p-33f));
-    __m512 e = _mm512_getexp_ps(_mm512_mul_ps(u, single(4 / 3.0f)));
-    __m512 t = _mm512_sub_ps(_mm512_scalef_ps(u, _mm512_sub_ps(single(0), e)), single(1));
-    __m512 p = single(-2 * 0.1357012291f);
-
-    p = _mm512_fmadd_ps(p, t, single(2 * 0.2566522681f));
-    p = _mm512_fmadd_ps(p, t, single(-2 * 0.3385741891f));
-    p = _mm512_fmadd_ps(p, t, single(2 * 0.5000501874f));
-    p = _mm512_fmadd_ps(p, t, single(-2 * 0.9999484807f));
-    p = _mm512_fmadd_ps(e, single(-2 * 0.693147181f), _mm512_mul_ps(p, t));
-    return _mm512_sqrt_ps(_mm512_max_ps(p, single(0)));
-}
-
-/* sin(pi t), t = word 2^-31 as a signed number, through u = t (1 - |t|): to 3e-5. */
-AVX512 __m512 near_sine(lanes word)
-{
-    __m512 t = _mm512_mul_ps(_mm512_cvtepi32_ps(word), single(0x1p-31f));
-    __m512 u = _mm512_fnmadd_ps(t, _mm512_abs_ps(t), t), v = _mm512_abs_ps(u);
-    __m512 p = _mm512_fmadd_ps(single(1.194760262f), v, single(3.13409293f));
-
-    return _mm512_mul_ps(u, _mm512_fmadd_ps(p, v, single(3.141696977f)));
-}
-
-/* Words of even and odd ids, in halves of 32 bits. */
-AVX512 lanes weave(lanes even, lanes odd)
-{
-    return _mm512_mask_blend_epi32(0xaaaa, even, _mm512_slli_epi64(odd, 32));
-}
-
 /* The first three rounds, where much is the same for all ids: only id's low half differs. */
-AVX512 void first_rounds(const ws_key *k, lanes id, uint32_t idh, uint32_t j, lanes c[4])
+LANE void first_rounds(const ws_key *k, lanes id, uint32_t idh, uint32_t j, lanes c[4])
 {
     const uint64_t fa = 0xD2511F53u, fb = 0xCD9E8D57u;
     uint32_t k0 = (uint32_t)k->seed, k1 = (uint32_t)(k->seed >> 32);
@@ -297,8 +246,7 @@ AVX512 void first_rounds(const ws_key *k, lanes id, uint32_t idh, uint32_t j, la
     c[3] = all((uint32_t)a);
 }
 
-__attribute__((target("avx512f,avx512dq,avx512vl,avx512bw,fma"))) static void
-near_avx512(const ws_key *k, uint64_t first, int step, int64_t d, float *cols)
+TARGET static void near_avx512(const ws_key *k, uint64_t first, int step, int64_t d, float *cols)
 {
     const lanes lane = _mm512_setr_epi64(0, 2, 4, 6, 8, 10, 12, 14);
     uint64_t s = (uint64_t)step;
@@ -314,14 +262,7 @@ near_avx512(const ws_key *k, uint64_t first, int step, int64_t d, float *cols)
         rounds(c, 3, k->seed);
         rounds(o, 3, k->seed);
 #pragma GCC unroll 2
-        for (int p = 0; p < 4; p += 2) {
-            __m512 r = near_radius(weave(c[p], o[p]));
-            lanes turn = weave(c[p + 1], o[p + 1]);
-            lanes ahead = _mm512_add_epi32(turn, _mm512_set1_epi32(1 << 30));
-
-            _mm512_storeu_ps(cols + 16 * (j + p), _mm512_mul_ps(r, near_sine(ahead)));
-            _mm512_storeu_ps(cols + 16 * (j + p + 1), _mm512_mul_ps(r, near_sine(turn)));
-        }
+        for (int p = 0; p < 4; p += 2) near_pair(c, o, p, cols + 16 * (j + p));
     }
 }
 
@@ -340,7 +281,9 @@ void ws_random_normal_rows(const ws_key *k, const int64_t *id, int64_t n, int64_
 {
     if (wide_unit())
         rows_avx512(k, id, n, d, scale, rows);
-    else if (!half_unit() || !ws_random_rows_avx2(k, id, n, d, scale, rows))
+    else if (half_unit())
+        ws_random_rows_avx2(k, id, n, d, scale, rows);
+    else
         rows_one_by_one(k, id, n, d, scale, rows);
 }
 
@@ -354,10 +297,11 @@ void ws_random_blocks(const ws_key *k, const int64_t *id, int64_t n, uint32_t j,
 
 int ws_random_normal_near(const ws_key *k, uint64_t first, int step, int64_t d, float *cols)
 {
-    if (half_unit()) return ws_random_near_avx2(k, first, step, d, cols);
-    if (!wide_unit()) return 0;
-    near_avx512(k, first, step, d, cols);
-    return 1;
+    if (wide_unit())
+        near_avx512(k, first, step, d, cols);
+    else if (half_unit())
+        ws_random_near_avx2(k, first, step, d, cols);
+    return wide_unit() || half_unit();
 }
 
 #else

@@ -10,8 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
-enum { ALIGN = 64, LARGE = 1 << 20, HUGE = 2 << 20, PAGE = 4096, LEAST = 4096 };
+enum { ALIGN = 64, LARGE = 1 << 20, HUGE = 2 << 20, LEAST = 4096 };
 
 typedef struct head {
     size_t bytes; /* of the whole block, head included */
@@ -47,7 +48,7 @@ static ws_err no_memory(const char *what, double bytes)
 /* Addresses for a large block, from the start of a huge page on; nothing is there yet. */
 static void *reserve(size_t bytes)
 {
-    size_t pages = (bytes + PAGE - 1) / PAGE * PAGE, skip;
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), pages = (bytes + page - 1) / page * page, skip;
     char *at =
         mmap(NULL, pages + HUGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 

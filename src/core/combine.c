@@ -70,11 +70,11 @@ double ws_row_combine(float *w, const float *coef, const ws_samples *s, const in
 
 /* ---- many rows ---- */
 
-int64_t ws_combine_scratch(int64_t k, const ws_samples *s)
+/* Does it pay to copy the samples, line by line? */
+static int together(const ws_combination *m, const ws_samples *s)
 {
-    int64_t together = s->x && ws_samples_far(s) ? (k + s->n / 2 + 1) * WS_LANES : 0;
-
-    return together > s->d ? together : s->d;
+    return s->x && ws_samples_far(s) && ws_dot_chosen()->combine_line && m->k > 0 &&
+           m->first[m->k] > MANY * m->k;
 }
 
 static double *square_of(double *lane, int64_t i)
@@ -91,6 +91,14 @@ static int64_t positions(const ws_combination *m)
         if (m->first[i + 1] > m->first[i] && m->pos[m->first[i + 1] - 1] >= n)
             n = m->pos[m->first[i + 1] - 1] + 1;
     return n;
+}
+
+/* Sixteen squares a row, and a line of every sample. */
+int64_t ws_combine_scratch(const ws_combination *m, const ws_samples *s)
+{
+    int64_t n = together(m, s) ? (m->k + (positions(m) + 1) / 2) * WS_LANES : 0;
+
+    return n > s->d ? n : s->d;
 }
 
 /* Coordinates j .. j + 15 of all rows, and of n samples. */
@@ -130,8 +138,7 @@ static void combine_together(const ws_combination *m, const ws_samples *s, doubl
 
 void ws_rows_combine(const ws_combination *m, const ws_samples *s, double *scratch, double *square)
 {
-    if (s->x && ws_samples_far(s) && ws_dot_chosen()->combine_line &&
-        m->first[m->k] > MANY * m->k) {
+    if (together(m, s)) {
         combine_together(m, s, scratch, square);
         return;
     }

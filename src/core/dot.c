@@ -22,14 +22,14 @@ static const ws_dot_ops *choose(void)
     return chosen = paths[from];
 }
 
-const ws_dot_ops *ws_dot_chosen(void)
+static inline const ws_dot_ops *ops(void)
 {
     return chosen ? chosen : choose();
 }
 
-static inline const ws_dot_ops *ops(void)
+const ws_dot_ops *ws_dot_chosen(void)
 {
-    return chosen ? chosen : choose();
+    return ops();
 }
 
 const char *ws_simd_name(void)

@@ -1,5 +1,5 @@
 /* probe_kernel.h - four rows at a time, so that samples are loaded once for all; for a vector of
- * LANES doubles, VEC, and its operations.
+ * LANES doubles, VEC, and its operations; and near products with one row in each float of SINGLES.
  *
  * Virtual lanes come in the order of the tree of core/dot.h, one sum after the other. The products
  * are exact, so fused sums are the same sums. */
@@ -67,4 +67,28 @@ TARGET static void NAME(rows)(const float *w, int64_t k, const double *columns, 
         NAME(four)(wide, columns, groups, d, to, stride);
         if (few < 4) memcpy(z + i * stride, to, (size_t)(few * stride) * sizeof *z);
     }
+}
+
+/* The largest near product of each row, columns 16 apart, over all samples. */
+TARGET static inline SINGLES NAME(most)(const float *cols, const float *scaled, int64_t groups,
+                                        int64_t d)
+{
+    SINGLES most = EACH(-3e38f);
+
+    for (int64_t g = 0; g < groups; g++) {
+        const float *x = scaled + g * 8 * d;
+        SINGLES z[8];
+
+#pragma GCC unroll 8
+        for (int i = 0; i < 8; i++) z[i] = EACH(0);
+        for (int64_t j = 0; j < d; j++) {
+            SINGLES w = TAKE(cols + 16 * j);
+
+#pragma GCC unroll 8
+            for (int i = 0; i < 8; i++) z[i] = FUSE(w, EACH(x[8 * j + i]), z[i]);
+        }
+#pragma GCC unroll 8
+        for (int i = 0; i < 8; i++) most = MOST(most, z[i]);
+    }
+    return most;
 }

@@ -62,6 +62,11 @@ static void rows_portable(const float *w, int64_t k, const double *columns, int6
 #define STORE _mm256_storeu_pd
 #define FMA _mm256_fmadd_pd
 #define ADD _mm256_add_pd
+#define SINGLES __m256
+#define EACH _mm256_set1_ps
+#define TAKE _mm256_loadu_ps
+#define FUSE _mm256_fmadd_ps
+#define MOST _mm256_max_ps
 #include "probe_kernel.h"
 #undef TARGET
 #undef NAME
@@ -72,6 +77,11 @@ static void rows_portable(const float *w, int64_t k, const double *columns, int6
 #undef STORE
 #undef FMA
 #undef ADD
+#undef SINGLES
+#undef EACH
+#undef TAKE
+#undef FUSE
+#undef MOST
 
 #define TARGET __attribute__((target("avx512f,avx512dq,avx512vl,fma")))
 #define NAME(f) f##_avx512
@@ -82,6 +92,11 @@ static void rows_portable(const float *w, int64_t k, const double *columns, int6
 #define STORE _mm512_storeu_pd
 #define FMA _mm512_fmadd_pd
 #define ADD _mm512_add_pd
+#define SINGLES __m512
+#define EACH _mm512_set1_ps
+#define TAKE _mm512_loadu_ps
+#define FUSE _mm512_fmadd_ps
+#define MOST _mm512_max_ps
 #include "probe_kernel.h"
 
 static int wide_unit(void)
@@ -91,7 +106,7 @@ static int wide_unit(void)
 
 static int half_unit(void)
 {
-    return strcmp(ws_simd_name(), "avx2") == 0 && __builtin_cpu_supports("fma");
+    return strcmp(ws_simd_name(), "avx2") == 0;
 }
 
 void ws_probe_rows(const float *w, int64_t k, const double *columns, int64_t groups, int64_t d,
@@ -105,60 +120,22 @@ void ws_probe_rows(const float *w, int64_t k, const double *columns, int64_t gro
         rows_portable(w, k, columns, groups, d, wide, z);
 }
 
-__attribute__((target("avx512f"))) static unsigned
+__attribute__((target("avx512f,avx512dq,avx512vl,fma"))) static unsigned
 beyond_avx512(const float *cols, const float *scaled, int64_t groups, int64_t d, float cut)
 {
-    __m512 most = _mm512_set1_ps(-3e38f);
+    __m512 most = most_avx512(cols, scaled, groups, d);
 
-    for (int64_t g = 0; g < groups; g++) {
-        const float *x = scaled + g * 8 * d;
-        __m512 z[8];
-
-#pragma GCC unroll 8
-        for (int i = 0; i < 8; i++) z[i] = _mm512_setzero_ps();
-        for (int64_t j = 0; j < d; j++) {
-            __m512 w = _mm512_loadu_ps(cols + 16 * j);
-
-#pragma GCC unroll 8
-            for (int i = 0; i < 8; i++)
-                z[i] = _mm512_fmadd_ps(w, _mm512_set1_ps(x[8 * j + i]), z[i]);
-        }
-#pragma GCC unroll 8
-        for (int i = 0; i < 8; i++) most = _mm512_max_ps(most, z[i]);
-    }
     return _mm512_cmp_ps_mask(most, _mm512_set1_ps(cut), _CMP_GT_OQ);
-}
-
-/* Eight rows: the first or the last of 16. */
-__attribute__((target("avx2,fma"))) static inline unsigned
-half_beyond(const float *cols, const float *scaled, int64_t groups, int64_t d, float cut)
-{
-    __m256 most = _mm256_set1_ps(-3e38f);
-
-    for (int64_t g = 0; g < groups; g++) {
-        const float *x = scaled + g * 8 * d;
-        __m256 z[8];
-
-#pragma GCC unroll 8
-        for (int i = 0; i < 8; i++) z[i] = _mm256_setzero_ps();
-        for (int64_t j = 0; j < d; j++) {
-            __m256 w = _mm256_loadu_ps(cols + 16 * j);
-
-#pragma GCC unroll 8
-            for (int i = 0; i < 8; i++)
-                z[i] = _mm256_fmadd_ps(w, _mm256_set1_ps(x[8 * j + i]), z[i]);
-        }
-#pragma GCC unroll 8
-        for (int i = 0; i < 8; i++) most = _mm256_max_ps(most, z[i]);
-    }
-    return (unsigned)_mm256_movemask_ps(_mm256_cmp_ps(most, _mm256_set1_ps(cut), _CMP_GT_OQ));
 }
 
 __attribute__((target("avx2,fma"))) static unsigned
 beyond_avx2(const float *cols, const float *scaled, int64_t groups, int64_t d, float cut)
 {
-    return half_beyond(cols, scaled, groups, d, cut) | half_beyond(cols + 8, scaled, groups, d, cut)
-                                                           << 8;
+    __m256 bar = _mm256_set1_ps(cut), low = most_avx2(cols, scaled, groups, d);
+    __m256 high = most_avx2(cols + 8, scaled, groups, d);
+
+    return (unsigned)_mm256_movemask_ps(_mm256_cmp_ps(low, bar, _CMP_GT_OQ)) |
+           (unsigned)_mm256_movemask_ps(_mm256_cmp_ps(high, bar, _CMP_GT_OQ)) << 8;
 }
 
 unsigned ws_probe_beyond(const float *cols, const float *scaled, int64_t groups, int64_t d,

@@ -138,8 +138,8 @@ static ws_err step_together(ws_optim *o, const ws_hits *h, const ws_samples *x, 
     ws_combination m = {o->net->w, h->rows, h->row, h->first, h->pos, o->coef, ids};
     ws_err err = WS_OK;
 
-    if ((err = ws_grow(&o->lanes, &o->lanes_capacity, ws_combine_scratch(h->rows, x),
-                       sizeof *o->lanes, "steps")))
+    if ((err = ws_grow(&o->lanes, &o->lanes_capacity, ws_combine_scratch(&m, x), sizeof *o->lanes,
+                       "steps")))
         return err;
     for (int64_t i = 0; i < h->rows; i++) {
         step_others(o, h, i, grad, rate);

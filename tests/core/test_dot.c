@@ -158,7 +158,7 @@ static void rows_combined_together_have_the_bits_of_each(void **state)
         if (!ws_simd_select(paths[t % 3])) continue;
         for (int64_t k = 0; k < ROWS * d; k++) row[0][k] = row[1][k] = w[k % D] + (float)k;
         assert_int_equal(
-            ws_alloc(&scratch, ws_combine_scratch(ROWS, &dense), sizeof *scratch, "test"), WS_OK);
+            ws_alloc(&scratch, ws_combine_scratch(&m, &dense), sizeof *scratch, "test"), WS_OK);
         ws_rows_combine(&m, &dense, scratch, square);
         ws_free(&scratch);
         for (int k = 0; k < ROWS; k++)

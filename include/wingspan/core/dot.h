@@ -58,12 +58,12 @@ typedef struct ws_combination {
     const int64_t *ids;
 } ws_combination;
 
-/** Numbers of work space that ws_rows_combine() needs for k rows.  Not collective. */
-int64_t ws_combine_scratch(int64_t k, const ws_samples *s);
+/** Numbers of work space that ws_rows_combine() needs.  Not collective. */
+int64_t ws_combine_scratch(const ws_combination *m, const ws_samples *s);
 
 /** ws_row_combine() on every row, with its bits.  Samples too many for a cache are taken a line of 16
  *  coordinates of all of them at a time.  Not collective.
- *  @param scratch  [ws_combine_scratch(k, s)]
+ *  @param scratch  [ws_combine_scratch(m, s)]
  *  @param square   [k] what ws_row_combine() returns */
 void ws_rows_combine(const ws_combination *m, const ws_samples *s, double *scratch, double *square);
 

@@ -120,6 +120,19 @@ PATH=$PWD/lonely:$PATH WINGSPAN_LONELY_SECONDS=2 timeout $((60 * patience)) "$SO
   --checkpoint lonely.h5 --steps 300 >out.txt 2>err.txt </dev/null || say "$what: $(cat err.txt)"
 [ "$(grep -c 'does not end though all its ranks have' err.txt)" = 1 ] || say "$what: nobody is told: $(cat err.txt)"
 same lonely.h5
+# and where Slurm has no PMIx, so that slurm.sbatch starts mpirun
+what="slurm.sbatch and an mpirun that outlives its ranks"
+rm hung
+printf '#!/bin/bash\necho none\n' >lonely/srun
+printf '#!/bin/bash\necho "   Command=%s --data good.h5"\n' "$SOURCE/launch/slurm.sbatch" >lonely/scontrol
+chmod +x lonely/*
+cp "$SOURCE/launch/slurm.sbatch" slurm_script
+PATH=$PWD/lonely:$PATH WINGSPAN_LONELY_SECONDS=2 SLURM_JOB_ID=1 timeout $((60 * patience)) bash slurm_script $train \
+  --checkpoint slurm.h5 --steps 300 >out.txt 2>err.txt </dev/null
+code=$?
+[ $code = 137 ] || say "$what: exit $code: $(cat err.txt)"
+grep -q 'does not end though all its ranks have' err.txt || say "$what: nobody is told: $(cat err.txt)"
+same slurm.h5
 
 # no memory on one rank: the same sentence from the job, with the rank in it
 for k in 1 5 20 60 150; do

@@ -20,7 +20,7 @@ wide() {
   r=$(values w contraction | awk 'BEGIN { r = 1 } { r *= $1 } END { print r }')
   g=$(sort -n memory.txt | tail -n 2 | awk '{ s += $1 } END { printf "%.2f", s / 1048576 }')
   report "width 2^$1, $2: residual after 3 steps, by the start's" "<= 1e-8" "$r" "$r <= 1e-8"
-  report "  seconds of all, with checkpoints and restart" "<= $3" "$t" "$t <= $3"
+  report_time "  seconds of all, with checkpoints and restart" "<= $3" "$t" "$t <= $3"
   report "  GiB of both ranks together" "<= $4" "$g" "$g <= $4"
   rm -f w.h5*
 }
@@ -38,9 +38,9 @@ letter_W() {
     read -r m b k s <<<"$m"
     out=$(mpirun --oversubscribe --bind-to none -n 2 "$wingspan" bench start "${data[@]}" --width $m --shift $b --samples 60000 --json)
     r=$(sed 's/.*"listing_ratio":\([^,]*\).*/\1/' <<<"$out")
-    report "sgemm by listing with values, d = 784, width $m, shift $b" ">= $k" "$r" "$r >= $k"
+    report_time "sgemm by listing with values, d = 784, width $m, shift $b" ">= $k" "$r" "$r >= $k"
     r=$(sed 's/.*"start_ratio":\([^}]*\)}.*/\1/' <<<"$out")
-    report "  dense start by whole start, 60000 samples" ">= $s" "$r" "$r >= $s"
+    report_time "  dense start by whole start, 60000 samples" ">= $s" "$r" "$r >= $s"
   done
   sphere 16 32 1 wide.h5
   wide 30 structured 20 2

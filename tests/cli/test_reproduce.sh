@@ -41,6 +41,7 @@ letter_Y() {
   report "one" "1" "1" "1 == 1"
   report "two" "1" "2" "2 == 1"
   report "nothing measured" "1" "" " == 1" 2>/dev/null
+  report_time "late" "1" "2" "2 == 1"
 }
 END
 cat >tree/launch/reproduce.d/Z.sh <<'END'
@@ -53,7 +54,9 @@ END
 $r --program "$WINGSPAN" X >out 2>err || fail "X: $(cat out err)"
 [ "$(grep -c ' PASS$' out)" -eq 5 ] && grep -q '^5 PASS, 0 FAIL$' out || fail "X: $(cat out)"
 $r --program "$WINGSPAN" X Y >out 2>err
-[ $? -eq 1 ] && [ "$(grep -c ' FAIL$' out)" -eq 3 ] && grep -q '^6 PASS, 2 FAIL$' out || fail "X Y: $(cat out)"
+[ $? -eq 1 ] && [ "$(grep -c ' FAIL$' out)" -eq 4 ] && grep -q '^6 PASS, 3 FAIL$' out || fail "X Y: $(cat out)"
+$r --program "$WINGSPAN" --untimed X Y >out 2>err
+[ $? -eq 1 ] && grep -q '^late .* untimed$' out && grep -q '^6 PASS, 2 FAIL$' out || fail "--untimed: $(cat out)"
 $r --program "$WINGSPAN" all >out 2>err
 [ $? -ne 0 ] && grep -q '^letter Z: a command failed: FAIL$' out || fail "all: $(cat out err)"
 [ "$(grep -c '^[XYZ]  ' out)" -eq 3 ] || fail "all runs $(grep '^[XYZ]  ' out)"

@@ -110,11 +110,13 @@ same retry.h5
 "$SOURCE/launch/local.sh" --retry 3 1 train --data none.h5 --checkpoint r.h5 >out.txt 2>err.txt
 [ $? = 1 ] && [ "$(grep -c 'none.h5 cannot' err.txt)" = 1 ] || say "$what repeats an error that comes again"
 
-# an mpirun that never ends though its ranks have, as a lock of its own can make it
+# an mpirun that begins late, and one that never ends though its ranks have, as a lock of its own can make it
 what="local.sh and an mpirun that outlives its ranks"
 real=$(command -v mpirun)
 mkdir -p lonely
-printf '#!/bin/bash\n[ -e hung ] && exec %q "$@"\ntouch hung\n%q "$@"\nexec tail -f /dev/null\n' "$real" "$real" >lonely/mpirun
+mkfifo silent
+printf '#!/bin/bash\nexec 3<>silent\nread -t 4 -u 3\n[ -e hung ] && exec %q "$@"\ntouch hung\n%q "$@"\nexec tail -f /dev/null\n' \
+  "$real" "$real" >lonely/mpirun
 chmod +x lonely/mpirun
 PATH=$PWD/lonely:$PATH WINGSPAN_LONELY_SECONDS=2 timeout $((60 * patience)) "$SOURCE/launch/local.sh" --retry 3 2 train $train \
   --checkpoint lonely.h5 --steps 300 >out.txt 2>err.txt </dev/null || say "$what: $(cat err.txt)"

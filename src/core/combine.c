@@ -4,15 +4,17 @@
  * From memory a sample takes 300 ns; then a line of 16 coordinates of all samples is copied together,
  * which the third cache holds (60000 samples: 3.8 MB), and added to that line of all rows: 120 ns a
  * sample and row, width 131072 of a rank. Two or four lines at a time lose (165 ns), and so do tiles of
- * rows, each of which copies the samples again; within a cache (4096 samples) it is as fast as row by
- * row. */
+ * rows, each of which copies the samples again; where the samples fit a third cache (4096 of them) a line
+ * at a time, 215 ns, loses against row by row, 175 ns.
+ *
+ * Rows go backwards: the last that a query has read are the likeliest to be still in a cache. */
 #include <string.h>
 
 #include "wingspan/core/dot.h"
 
 #include "dot_impl.h"
 
-enum { SOON = 4, MANY = 8 }; /* rows fetched ahead; samples a row that pay for copying them */
+enum { SOON = 8, MANY = 8 }; /* rows fetched ahead; samples a row that pay for copying them */
 
 /* ---- one row ---- */
 
@@ -142,8 +144,8 @@ void ws_rows_combine(const ws_combination *m, const ws_samples *s, double *scrat
         combine_together(m, s, scratch, square);
         return;
     }
-    for (int64_t i = 0; i < m->k; i++) {
-        int64_t first = m->first[i], soon = i + SOON < m->k ? i + SOON : i;
+    for (int64_t i = m->k - 1; i >= 0; i--) {
+        int64_t first = m->first[i], soon = i >= SOON ? i - SOON : i;
 
         square[i] =
             ws_row_combine(m->w + m->row[i] * s->d, m->coef + first, s, m->ids, m->pos + first,

@@ -63,6 +63,7 @@ typedef struct ws_segment {
     int32_t rows, valid; /* slots, 0: this place is free; those still valid */
     int32_t *row;        /* [rows] neuron */
     int32_t *bar;        /* [rows] an entry with q <= bar cannot fire at the usual threshold */
+    uint64_t *open;      /* [(rows + 63) / 64] bits: at it, a sample that is not listed may fire */
     uint32_t *first;     /* [samples + 1] */
     uint32_t *entry;     /* by sample: slot, then q */
 } ws_segment;
@@ -128,6 +129,7 @@ typedef struct ws_certified {
     float *out_z;
     int64_t capacity[8];
     int32_t count[WS_SEGMENT_ROWS + 1]; /* where the candidates of a slot end */
+    int32_t look[WS_SEGMENT_ROWS];      /* slots to look at */
     ws_waiting waiting;
     /* what fires, in the order in which it was found; where in it each block of samples ends */
     ws_hits found;
@@ -210,7 +212,17 @@ const ws_certified_loops *ws_certified_simd(void);
 
 static inline float ws_round_up(double v)
 {
-    return nextafterf((float)v, INFINITY);
+    union {
+        float f;
+        uint32_t u;
+    } up = {.f = (float)v};
+
+    if (!(up.f < INFINITY)) return up.f;
+    if (up.f == 0)
+        up.u = 1;
+    else
+        up.u += up.f > 0 ? 1 : UINT32_MAX;
+    return up.f;
 }
 
 #endif

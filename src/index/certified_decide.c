@@ -9,7 +9,7 @@
 #include "certified.h"
 #include "wingspan/core/alloc.h"
 
-enum { AHEAD = 4 }; /* rows */
+enum { AHEAD = 8 }; /* rows */
 
 static const float *row_of(const ws_certified *c, int64_t k)
 {

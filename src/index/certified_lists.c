@@ -15,6 +15,7 @@ void ws_segment_free(ws_segment *s)
 {
     ws_free(&s->row);
     ws_free(&s->bar);
+    ws_free(&s->open);
     ws_free(&s->first);
     ws_free(&s->entry);
     *s = (ws_segment){0};
@@ -22,7 +23,8 @@ void ws_segment_free(ws_segment *s)
 
 static int64_t segment_bytes(const ws_certified *c, const ws_segment *s)
 {
-    return s->n * (int64_t)sizeof *s->entry + s->rows * 8 + (c->base.samples.n + 1) * 4;
+    return s->n * (int64_t)sizeof *s->entry + s->rows * 8 + (s->rows + 63) / 64 * 8 +
+           (c->base.samples.n + 1) * 4;
 }
 
 ws_err ws_segment_open(const ws_certified *c, ws_segment *s, int64_t rows, int64_t n)
@@ -31,6 +33,7 @@ ws_err ws_segment_open(const ws_certified *c, ws_segment *s, int64_t rows, int64
 
     if ((err = ws_alloc(&s->row, rows, sizeof *s->row, lists)) ||
         (err = ws_alloc(&s->bar, rows, sizeof *s->bar, lists)) ||
+        (err = ws_alloc(&s->open, (rows + 63) / 64, sizeof *s->open, lists)) ||
         (err = ws_alloc(&s->first, c->base.samples.n + 1, sizeof *s->first, lists)) ||
         (err = ws_alloc(&s->entry, n, sizeof *s->entry, lists))) {
         ws_segment_free(s);
@@ -91,6 +94,7 @@ static void drop(ws_certified *c, ws_row *r)
     s->live -= r->length;
     s->valid--;
     s->bar[r->slot] = WS_STALE;
+    s->open[r->slot / 64] &= ~(1ull << r->slot % 64);
     r->segment = -1;
     r->length = 0;
 }

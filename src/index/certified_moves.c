@@ -42,6 +42,18 @@ static int32_t bar_of(const ws_certified *c, const ws_row *r)
     return v < WS_Z_MASK ? (int32_t)v - 1 : WS_Z_MASK;
 }
 
+static void tell_segment(const ws_certified *c, const ws_row *r)
+{
+    ws_segment *s = &c->segment[r->segment];
+    uint64_t bit = 1ull << r->slot % 64;
+
+    s->bar[r->slot] = bar_of(c, r);
+    if ((double)r->cut + (double)r->reach <= c->base.threshold)
+        s->open[r->slot / 64] &= ~bit;
+    else
+        s->open[r->slot / 64] |= bit;
+}
+
 /* The formula of certified_sketch.c with all that has been rounded on the way. */
 static void sketch_bounds(const ws_certified *c, int64_t k, double u, double fixed)
 {
@@ -80,7 +92,7 @@ void ws_certified_bounds(ws_certified *c, int64_t k)
     reach += 1e-7 * (fabs(reach) + norm * c->max_norm * 1e-3);
     r->reach = isfinite(reach) ? ws_round_up(reach) : INFINITY;
     sketch_bounds(c, k, u, fixed);
-    if (r->segment >= 0) c->segment[r->segment].bar[r->slot] = bar_of(c, r);
+    if (r->segment >= 0) tell_segment(c, r);
 }
 
 /* <D, x_p> of pair p of a move within *error: from z listed, or from the sketch. */

@@ -1,6 +1,7 @@
 /* forward.c - from fired neurons to outputs, and from the loss's derivative back to them.
  *
- * Outputs are sums over neurons of all ranks, so they are added as integers (core/exact.h). */
+ * Outputs are sums over neurons of all ranks, so they are added as integers (core/exact.h).
+ * Lost: signs as masks, in vectors, instead of products: 20 ns a pair of ten outputs either way. */
 #include <math.h>
 
 #include "wingspan/model/net64.h"

@@ -50,6 +50,7 @@ static int64_t differ(const int32_t *a, int64_t na, const int32_t *b, int64_t nb
 {
     int64_t i = 0, j = 0, both = 0;
 
+    if (na == nb && (na == 0 || memcmp(a, b, (size_t)na * sizeof *a) == 0)) return 0;
     while (i < na && j < nb) {
         both += a[i] == b[j];
         if (a[i] < b[j])

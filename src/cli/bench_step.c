@@ -4,7 +4,10 @@
  * That least, the floor, is the larger of two times. The rows that fired are read once for the
  * outputs, read and written once for the update: 12 d bytes each, at the rate of a copy. A fired pair
  * costs 2 d flops in the exact routine and as many in the update, at their rates on data in the first
- * cache. All rates are measured in the run, on all ranks at once. */
+ * cache. All rates are measured in the run, on all ranks at once.
+ *
+ * Rows that lie apart come slower than a copy, and samples of a batch do not stay in the first cache: the
+ * reach is what the products and the update of the last step take with nothing of an index around them. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,6 +30,7 @@ enum {
     OTHER,
     FLOOR,
     TIMES,
+    REACH,
     EPOCH,
     START,
     ACTIVE,
@@ -55,6 +59,7 @@ static const ws_bench_column columns[] = {
     [OTHER] = {0, "other", "seconds_other", 1e-3, 1, WS_BENCH_SAME},
     [FLOOR] = {0, "floor ms", "floor_seconds", 1e-3, 1, WS_BENCH_SAME},
     [TIMES] = {0, "/ floor", "times_floor", 1, 0, WS_BENCH_SAME},
+    [REACH] = {0, "reach ms", "reach_seconds", 1e-3, 1, WS_BENCH_SAME},
     [EPOCH] = {0, "epoch s", "seconds_per_epoch", 1, 1, WS_BENCH_SAME},
     [START] = {0, "start s", "seconds_start", 1, 1, WS_BENCH_MOST},
     [ACTIVE] = {1, "active", "active", 1, 1, WS_BENCH_SAME},
@@ -222,6 +227,7 @@ static ws_err measure(const ws_comm *comm, const ws_bench_options *o, const char
         gather(comm, &s, v);
         fill(run, &s, v);
     }
+    if (!err) err = ws_session_reach(run, &v[REACH]);
     if (!err && o->finish)
         err = go_on(run, o, facts->per_epoch + steps, facts->seconds + first.seconds + s.seconds,
                     end);
@@ -244,7 +250,9 @@ static void print_text(const ws_bench_options *o, int ranks, const ws_session_fa
     ws_bench_table(columns, 1, rows);
     printf("ms of a step and its stages, the stages as means over ranks; active: neurons a sample; "
            "rows: that fire in\na step; relisted: an epoch; moved: median displacement since "
-           "listed; MB moved, Gflop: what the floor counts; busy: the time that the ranks had "
+           "listed; MB moved, Gflop: what the floor counts; reach: the products and the update "
+           "alone, as "
+           "if an index cost nothing; busy: the time that the ranks had "
            "their cores\n");
     printf(
         "machine: copy %.1f GB/s, exact routine %.1f GF/s, update %.1f GF/s in the first cache\n",

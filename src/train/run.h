@@ -176,6 +176,10 @@ static inline double run_seconds(const ws_run *r, double now)
     return r->seconds_before + now - r->started;
 }
 
+/* session.c: the run of a session; local */
+struct ws_session;
+ws_run *ws_session_run(struct ws_session *s);
+
 /* options.c - local */
 ws_err ws_options_check(const ws_train_options *o);
 

@@ -37,6 +37,11 @@ ws_err ws_session_open(const ws_comm *comm, const ws_train_options *opt, ws_sess
     return WS_OK;
 }
 
+ws_run *ws_session_run(ws_session *s)
+{
+    return &s->run;
+}
+
 ws_session_facts ws_session_about(const ws_session *s)
 {
     const ws_run *r = &s->run;

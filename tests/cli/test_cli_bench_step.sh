@@ -13,7 +13,7 @@ number() { awk -v v="$(value "$2" "$1")" "BEGIN { exit !($3) }" || say "$1: $2 i
 step="--data $digits --width 2001 --shift 1.5 --batch 100 --rate 3 --schedule cosine"
 for n in 1 3; do
   $MPIRUN -n $n "$WINGSPAN" bench step $step --finish --json >step.$n.json || say "bench step fails on $n ranks"
-  for key in seconds_per_step seconds_per_epoch floor_seconds times_floor seconds_start seconds_query seconds_update \
+  for key in seconds_per_step seconds_per_epoch floor_seconds reach_seconds times_floor seconds_start seconds_query seconds_update \
     active rows_fired bytes_moved flops bytes_reduced copy_bytes_per_second dot_flops_per_second update_flops_per_second; do
     number step.$n.json $key 'v > 0'
   done

@@ -79,6 +79,33 @@ static void displacement_is_that_of_the_middle_neuron(void **state)
     ws_session_close(&run);
 }
 
+/* The steps after it are those of a run that was never measured. */
+static void the_reach_is_measured_and_changes_nothing(void **state)
+{
+    static const char *const more[] = {"", " batch=0", " momentum=0.9"};
+    double seconds, accuracy;
+    ws_session_sums s, whole;
+    ws_session *run;
+
+    (void)state;
+    for (int k = 0; k < 3; k++) {
+        char text[200];
+        ws_train_options o;
+
+        snprintf(text, sizeof text, "%s%s", words, more[k]);
+        o = options(text);
+        whole = drive(text, 1, 6, &accuracy);
+        assert_all(ws_session_open(&world, &o, &run) == WS_OK);
+        assert_all(ws_session_reach(run, &seconds) == WS_OK && isnan(seconds));
+        for (int i = 0; i < 6; i++) {
+            assert_all(ws_session_steps(run, 1, &s) == WS_OK);
+            assert_all(ws_session_reach(run, &seconds) == WS_OK && seconds > 0);
+        }
+        assert_all(s.loss == whole.loss && s.pairs == whole.pairs);
+        ws_session_close(&run);
+    }
+}
+
 static void files_and_gauss_newton_are_refused(void **state)
 {
     static const char *more[] = {" metrics=x.jsonl", " checkpoint=x.h5", " resume=x.h5"};
@@ -109,6 +136,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test_setup(the_steps_are_those_of_train, setup),
     cmocka_unit_test(sums_are_over_all_ranks),
     cmocka_unit_test(displacement_is_that_of_the_middle_neuron),
+    cmocka_unit_test(the_reach_is_measured_and_changes_nothing),
     cmocka_unit_test(files_and_gauss_newton_are_refused),
     cmocka_unit_test(a_failure_leaves_nothing),
 };

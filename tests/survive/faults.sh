@@ -45,7 +45,7 @@ sleep "$still"
 [ -d /proc/$job ] || say "$what: the job has ended"
 kill -CONT "${list[1]}"
 before=$(stat -c %i stop.h5)
-for i in $(seq 200); do [ "$(stat -c %i stop.h5)" != "$before" ] && break; sleep 0.1; done
+for i in $(seq $((1200 * patience))); do [ "$(stat -c %i stop.h5)" != "$before" ] && break; sleep 0.1; done
 [ "$(stat -c %i stop.h5)" != "$before" ] || say "$what: the job does not go on"
 kill -USR1 $job
 ended 20

@@ -97,7 +97,7 @@ sleep "$still"
 [ -d /proc/$job ] || say "$what: the job has ended"
 kill -CONT "$node_b" "${on_b[@]}"
 before=$(stat -c %i still.h5)
-for i in $(seq 200); do [ "$(stat -c %i still.h5)" != "$before" ] && break; sleep 0.1; done
+for i in $(seq $((1200 * patience))); do [ "$(stat -c %i still.h5)" != "$before" ] && break; sleep 0.1; done
 [ "$(stat -c %i still.h5)" != "$before" ] || say "$what: the job does not go on"
 kill -USR1 $job
 gone 20 $job

@@ -7,7 +7,7 @@
  * cache. All rates are measured in the run, on all ranks at once.
  *
  * Rows that lie apart come slower than a copy, and samples of a batch do not stay in the first cache: the
- * reach is what the products and the update of the last step take with nothing of an index around them. */
+ * reach is what the products and the update of a batch take with nothing of an index around them. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

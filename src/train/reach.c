@@ -1,5 +1,5 @@
-/* reach.c - what a step would take if an index cost nothing: the products of the pairs that fired in the
- * last one, row by row, and the update of these rows.
+/* reach.c - what a step would take if an index cost nothing: the products of the pairs that fire in a
+ * batch, row by row, and the update of these rows.
  *
  * It is a bound from below for any index that decides by ws_dot and steps by ws_rows_combine: the same
  * rows in the same order from memory, the same samples from the same cache. The update adds zero, so that
@@ -93,21 +93,33 @@ static double once(const ws_comm *comm, reach *m, int64_t n, float *w)
     return seconds;
 }
 
+/* Who fires on the n samples at ids, into r->hits, and the samples as a step would have them. */
+static ws_err ask(ws_run *r, int64_t n, reach *m)
+{
+    ws_query q = {
+        .kind = WS_QUERY_SAMPLE, .n = n, .ids = m->ids, .threshold = r->net->spec.threshold};
+    ws_err err = ws_near_gather(&r->near, &r->ds->all, m->ids, n, r->ds->n);
+
+    if (err) return err;
+    q.copy = r->near.x.x ? &r->near.x : NULL;
+    if ((err = ws_fired(r->net, r->ix, &r->ds->all, &q, &r->filter, &r->hits))) return err;
+    if (r->near.x.x) {
+        m->x = r->near.x;
+        m->ids = r->near.ids;
+    }
+    return make_room(m, n, r->net->w);
+}
+
 ws_err ws_session_reach(ws_session *s, double *seconds)
 {
     ws_run *r = ws_session_run(s);
-    int64_t n = r->step_samples;
-    reach m = {.h = &r->hits, .w = r->net->w, .x = r->ds->all};
+    int64_t n = r->batch;
+    reach m = {.h = &r->hits, .w = r->net->w, .x = r->ds->all, .ids = r->order};
     ws_err err;
 
     *seconds = NAN;
     if (!r->ds->all.x || !r->net->w || r->net->f64 || r->step == 0) return WS_OK; /* on all ranks */
-    m.ids = r->order + (r->step - 1) % r->per_epoch * r->batch;
-    if (r->near.x.x) {
-        m.x = r->near.x;
-        m.ids = r->near.ids;
-    }
-    if (!(err = ws_agree(r->comm, make_room(&m, n, r->net->w))))
+    if (!(err = ws_agree(r->comm, ask(r, n, &m))))
         for (int k = 0; k < TRIES; k++) *seconds = fmin(once(r->comm, &m, n, r->net->w), *seconds);
     ws_free(&m.id);
     ws_free(&m.z);

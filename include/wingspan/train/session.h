@@ -53,11 +53,11 @@ ws_err ws_session_test(ws_session *s, double *accuracy);
  *  (ws_index_moved); NaN where the index keeps none.  Collective: the same on every rank. */
 double ws_session_moved(const ws_session *s);
 
-/** Seconds that the products and the update of the last step take by themselves, as if an index knew
- *  without effort who fires: the best of three tries, the slowest rank.  NaN where samples are sparse,
- *  weights implicit or float64, or no step was taken.  After it zeros of the weights may have lost
- *  their sign.  Collective, directly after ws_session_steps().  @return agreed: WS_ERR_NOMEM
- *  Cost: three steps. */
+/** Seconds that the products and the update of a step take by themselves, as if an index knew without
+ *  effort who fires: the best of three tries on the first batch of the running epoch, the slowest rank.
+ *  NaN where samples are sparse, weights implicit or float64, or no step was taken.  After it zeros of
+ *  the weights may have lost their sign.  Collective.  @return agreed: WS_ERR_NOMEM
+ *  Cost: four steps. */
 ws_err ws_session_reach(ws_session *s, double *seconds);
 
 /** Collective; NULL is fine. */

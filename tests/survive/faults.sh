@@ -46,7 +46,7 @@ sleep "$still"
 kill -CONT "${list[1]}"
 before=$(stat -c %i stop.h5)
 for i in $(seq $((1200 * patience))); do [ "$(stat -c %i stop.h5)" != "$before" ] && break; sleep 0.1; done
-[ "$(stat -c %i stop.h5)" != "$before" ] || say "$what: the job does not go on"
+[ "$(stat -c %i stop.h5)" != "$before" ] || say "$what: the job does not go on: $(states $job "${list[@]}")"
 kill -USR1 $job
 ended 20
 [ $code = 3 ] || say "$what: exit $code"

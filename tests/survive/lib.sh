@@ -17,6 +17,14 @@ export TMPDIR=$own OMPI_MCA_btl_vader_backing_directory=$own
 # children PID: the processes it has started
 children() { cat /proc/"$1"/task/"$1"/children 2>/dev/null; }
 
+# states PID...: what each process waits for, to explain a failure
+states() {
+  local pid
+  for pid; do
+    echo "$pid $(sed -n 's/^State:[[:space:]]*//p' /proc/"$pid"/status 2>/dev/null) in $(cat /proc/"$pid"/wchan 2>/dev/null);"
+  done | tr '\n' ' '
+}
+
 # gone SECONDS PID...: have they all ended by then?
 gone() {
   local end=$((SECONDS + $1 * patience)) pid

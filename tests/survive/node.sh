@@ -98,7 +98,7 @@ sleep "$still"
 kill -CONT "$node_b" "${on_b[@]}"
 before=$(stat -c %i still.h5)
 for i in $(seq $((1200 * patience))); do [ "$(stat -c %i still.h5)" != "$before" ] && break; sleep 0.1; done
-[ "$(stat -c %i still.h5)" != "$before" ] || say "$what: the job does not go on"
+[ "$(stat -c %i still.h5)" != "$before" ] || say "$what: the job does not go on: $(states $job "$node_b" "${on_b[@]}")"
 kill -USR1 $job
 gone 20 $job
 wait $job

@@ -230,8 +230,8 @@ static int64_t draw(dense *t, int64_t k, const int64_t **ids)
     return n;
 }
 
-/* Collective. */
-static void step(dense *t, int64_t k)
+/* Returns the samples in it.  Collective. */
+static int64_t step(dense *t, int64_t k)
 {
     const int64_t *ids;
     double start = ws_seconds();
@@ -245,6 +245,7 @@ static void step(dense *t, int64_t k)
     t->last_loss = ws_loss_batch(t->loss, &t->targets, ids, n, t->out, t->grad, &correct);
     for (int64_t i = 0; i < entries; i++) t->g[i] = (float)(t->net->spec.scale * t->grad[i]);
     over_tiles(t, n, backward_tile);
+    return n;
 }
 
 /* ---- a row ---- */
@@ -256,25 +257,28 @@ static int by_size(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* The median over steps of the slowest rank's seconds. Collective. */
+/* The median over steps of the slowest rank's seconds; the last batch of an epoch, which is shorter,
+ * counts by its samples. Collective. */
 static void time_steps(dense *t, double *v)
 {
     int64_t steps = t->o->steps;
     double forward = 0, whole = 0, cpu = 0;
 
     for (int64_t k = 0; k < WARM + steps; k++) {
-        double start;
+        double start, seconds;
+        int64_t n;
 
         MPI_Barrier(t->comm->mpi);
         start = ws_seconds();
-        step(t, k);
+        n = step(t, k);
         MPI_Barrier(t->comm->mpi);
+        seconds = ws_seconds() - start;
         if (k < WARM) {
             cpu = ws_bench_cpu();
             continue;
         }
-        t->seconds[k - WARM] = ws_seconds() - start;
-        whole += t->seconds[k - WARM];
+        t->seconds[k - WARM] = seconds * (double)t->batch / (double)n;
+        whole += seconds;
         forward += t->forward;
     }
     MPI_Allreduce(MPI_IN_PLACE, t->seconds, ws_int(steps), MPI_DOUBLE, MPI_MAX, t->comm->mpi);

@@ -251,9 +251,7 @@ static void print_text(const ws_bench_options *o, int ranks, const ws_session_fa
     printf("ms of a step and its stages, the stages as means over ranks; active: neurons a sample; "
            "rows: that fire in\na step; relisted: an epoch; moved: median displacement since "
            "listed; MB moved, Gflop: what the floor counts; reach: the products and the update "
-           "alone, as "
-           "if an index cost nothing; busy: the time that the ranks had "
-           "their cores\n");
+           "alone, as if an index cost nothing; busy: the time that the ranks had their cores\n");
     printf(
         "machine: copy %.1f GB/s, exact routine %.1f GF/s, update %.1f GF/s in the first cache\n",
         m->copy * 1e-9, m->dot * 1e-9, m->update * 1e-9);

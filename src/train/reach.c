@@ -118,7 +118,9 @@ ws_err ws_session_reach(ws_session *s, double *seconds)
     ws_err err;
 
     *seconds = NAN;
-    if (!r->ds->all.x || !r->net->w || r->net->f64 || r->step == 0) return WS_OK; /* on all ranks */
+    /* The same on every rank, also where a shard is empty. */
+    if (!r->ds->all.x || r->net->spec.implicit || r->net->spec.float64 || r->step == 0)
+        return WS_OK;
     if (!(err = ws_agree(r->comm, ask(r, n, &m))))
         for (int k = 0; k < TRIES; k++) *seconds = fmin(once(r->comm, &m, n, r->net->w), *seconds);
     ws_free(&m.id);

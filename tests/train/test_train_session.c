@@ -82,13 +82,13 @@ static void displacement_is_that_of_the_middle_neuron(void **state)
 /* The steps after it are those of a run that was never measured. */
 static void the_reach_is_measured_and_changes_nothing(void **state)
 {
-    static const char *const more[] = {"", " batch=0", " momentum=0.9"};
+    static const char *const more[] = {"", " batch=0", " momentum=0.9", " width=2"};
     double seconds, accuracy;
     ws_session_sums s, whole;
     ws_session *run;
 
     (void)state;
-    for (int k = 0; k < 3; k++) {
+    for (int k = 0; k < 4; k++) {
         char text[200];
         ws_train_options o;
 

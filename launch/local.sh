@@ -69,7 +69,7 @@ run_once() {
   done
   kill -- -$attending 2>/dev/null || true
 }
-stamp() { stat -c '%i %Y %Z' "$checkpoint" 2>/dev/null || true; }
+stamp() { stat -c '%i %.9Y %.9Z' "$checkpoint" 2>/dev/null || true; }
 
 resume=() tries=0
 while :; do

@@ -30,7 +30,7 @@ wait_for_moment() {
     sleep "0.$((RANDOM % 9))$((RANDOM % 10))"
   else
     sleep 0.3
-    while [ "$(stat -c %i run.h5.tmp 2>/dev/null || echo "$stale")" = "$stale" ] && [ -d /proc/$job ] && [ $SECONDS -lt $end ]; do sleep 0.005; done
+    while [ "$(stamp run.h5.tmp || echo "$stale")" = "$stale" ] && [ -d /proc/$job ] && [ $SECONDS -lt $end ]; do sleep 0.005; done
     sleep "0.0$((RANDOM % 10))$((RANDOM % 10))"
   fi
 }
@@ -39,7 +39,7 @@ for ((k = 1; k <= kills; k++)); do
   had=0
   [ -e run.h5 ] && had=1
   ranks=$((1 + RANDOM % 4))
-  stale=$(stat -c %i run.h5.tmp 2>/dev/null) # left by the kill before
+  stale=$(stamp run.h5.tmp) # left by the kill before
   start $ranks 1000000
   wait_for_moment
   [ -e run.h5 ] && had=1

@@ -44,9 +44,7 @@ kill -STOP "${list[1]}"
 sleep "$still"
 [ -d /proc/$job ] || say "$what: the job has ended"
 kill -CONT "${list[1]}"
-before=$(stat -c %i stop.h5)
-for i in $(seq $((1200 * patience))); do [ "$(stat -c %i stop.h5)" != "$before" ] && break; sleep 0.1; done
-[ "$(stat -c %i stop.h5)" != "$before" ] || say "$what: the job does not go on: $(states $job "${list[@]}")"
+renewed 120 stop.h5 "$(stamp stop.h5)" || say "$what: the job does not go on: $(states $job "${list[@]}")"
 kill -USR1 $job
 ended 20
 [ $code = 3 ] || say "$what: exit $code"
@@ -90,10 +88,10 @@ rm -f retry.h5
   >out.txt 2>err.txt </dev/null &
 script=$!
 for i in 1 2; do
-  inode=$(stat -c %i retry.h5 2>/dev/null)
+  before=$(stamp retry.h5)
   for k in $(seq 400); do
     mpirun_is=$(children $script | tr ' ' '\n' | head -n 1)
-    [ -n "$mpirun_is" ] && [ -e retry.h5 ] && [ "$(stat -c %i retry.h5)" != "$inode" ] && [ -n "$(children $mpirun_is)" ] && break
+    [ -n "$mpirun_is" ] && [ -e retry.h5 ] && [ "$(stamp retry.h5)" != "$before" ] && [ -n "$(children $mpirun_is)" ] && break
     [ -d /proc/$script ] || break
     sleep 0.02
   done

@@ -25,6 +25,19 @@ states() {
   done | tr '\n' ' '
 }
 
+# stamp FILE: which file of this name it is. An inode alone does not tell: that of the checkpoint before the
+# last is free, and the next one is given it.
+stamp() { stat -c '%i %.9Y %.9Z' "$1" 2>/dev/null; }
+
+# renewed SECONDS FILE STAMP: is FILE another one than STAMP by then?
+renewed() {
+  local end=$((SECONDS + $1 * patience))
+  while [ "$(stamp "$2")" = "$3" ]; do
+    [ $SECONDS -lt $end ] || return 1
+    sleep 0.05
+  done
+}
+
 # gone SECONDS PID...: have they all ended by then?
 gone() {
   local end=$((SECONDS + $1 * patience)) pid

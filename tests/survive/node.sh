@@ -96,9 +96,7 @@ kill -STOP "$node_b" "${on_b[@]}"
 sleep "$still"
 [ -d /proc/$job ] || say "$what: the job has ended"
 kill -CONT "$node_b" "${on_b[@]}"
-before=$(stat -c %i still.h5)
-for i in $(seq $((1200 * patience))); do [ "$(stat -c %i still.h5)" != "$before" ] && break; sleep 0.1; done
-[ "$(stat -c %i still.h5)" != "$before" ] || say "$what: the job does not go on: $(states $job "$node_b" "${on_b[@]}")"
+renewed 120 still.h5 "$(stamp still.h5)" || say "$what: the job does not go on: $(states $job "$node_b" "${on_b[@]}")"
 kill -USR1 $job
 gone 20 $job
 wait $job
@@ -110,10 +108,10 @@ what="local.sh --retry over two nodes"
   >out.txt 2>err.txt </dev/null &
 script=$!
 for i in 1 2; do
-  inode=$(stat -c %i retry.h5 2>/dev/null)
+  before=$(stamp retry.h5)
   for k in $(seq 600); do
     mpirun_is=$(children $script | tr ' ' '\n' | head -n 1)
-    [ -e retry.h5 ] && [ "$(stat -c %i retry.h5)" != "$inode" ] && [ "$(cat /proc/"$mpirun_is"/comm 2>/dev/null)" = mpirun ] && break
+    [ -e retry.h5 ] && [ "$(stamp retry.h5)" != "$before" ] && [ "$(cat /proc/"$mpirun_is"/comm 2>/dev/null)" = mpirun ] && break
     [ -d /proc/$script ] || break
     sleep 0.02
   done

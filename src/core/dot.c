@@ -79,6 +79,30 @@ static void rows_from(const ws_samples *s, const int64_t *ids, int64_t k, int64_
     for (int64_t l = 0; l < 4; l++) x[l] = row_of(s, ids, k + l < n ? k + l : n - 1);
 }
 
+/* Four at a time, unpacked into the first cache. Unpacking takes as long as the product does, and is
+ * worth it where samples do not stay in the second cache. Ns a product, all d = 784 on a core of Zen 4,
+ * float32 against bytes: 256 samples 53, 88; 1024 61, 98; 4096 143, 99; 16384 298, 160; 65536 438, 245. */
+static __attribute__((noinline)) void dot_packed(const float *w, const ws_samples *s,
+                                                 const int64_t *ids, int64_t n, double *z,
+                                                 const float *soon)
+{
+    int64_t stride = ws_packed_stride(s->d);
+    ws_unpacked room;
+    const float *x[4];
+    ws_fetch f = {.row = soon ? soon : w};
+
+    for (int64_t l = 0; l < 4; l++) x[l] = room.x + l * stride;
+    for (int64_t k = 0; k < n; k += 4) {
+        for (int64_t l = k; l < k + 4 && l < n; l++) {
+            int64_t later = l + 4 < n ? l + 4 : l;
+
+            ws_unpack(s, ids ? ids[l] : l, ids ? ids[later] : later, room.x + (l - k) * stride);
+        }
+        ops()->dot4(w, x, n - k < 4 ? n - k : 4, s->d, z + k, &f);
+        f.row = w;
+    }
+}
+
 void ws_dot_many_ahead(const float *w, const ws_samples *s, const int64_t *ids, int64_t n,
                        double *z, const float *soon)
 {
@@ -87,6 +111,10 @@ void ws_dot_many_ahead(const float *w, const ws_samples *s, const int64_t *ids, 
     ws_fetch f = {.row = soon ? soon : w};
     int64_t k = 0;
 
+    if (ws_samples_packed(s)) {
+        dot_packed(w, s, ids, n, z, soon);
+        return;
+    }
     if (!s->x) {
         ws_fetch_row(f.row, s->d);
         for (; k < n; k++) z[k] = dot_sparse(w, s, ids ? ids[k] : k);
@@ -117,6 +145,12 @@ void ws_axpy_sample(double *acc, float c, const ws_samples *s, int64_t i)
 {
     if (s->x) {
         ops()->axpy(acc, (double)c, s->x + i * s->d, s->d);
+        return;
+    }
+    if (s->packed.byte) {
+        float room[WS_PACKED_MOST];
+
+        ops()->axpy(acc, (double)c, ws_unpack(s, i, i, room), s->d);
         return;
     }
     for (int64_t k = s->ptr[i]; k < s->ptr[i + 1]; k++)

@@ -88,7 +88,23 @@ AVX2 static double row_add(float *w, const double *delta, int64_t d)
     return sum(a);
 }
 
-const ws_dot_ops ws_dot_avx2 = {"avx2", available, dot, dot4, axpy, row_add, NULL, NULL};
+AVX2 static void unpack(float *to, const uint8_t *byte, const float *middle, float scale, int64_t d,
+                        const uint8_t *later)
+{
+    __m256 s = _mm256_set1_ps(scale);
+    int64_t j = 0;
+
+    for (; j + 8 <= d; j += 8) {
+        __m128i b = _mm_loadl_epi64((const __m128i *)(const void *)(byte + j));
+        __m256 v = _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(b));
+
+        if (j % 64 == 0) __builtin_prefetch(later + j);
+        _mm256_storeu_ps(to + j, _mm256_mul_ps(_mm256_sub_ps(v, _mm256_loadu_ps(middle + j)), s));
+    }
+    for (; j < d; j++) to[j] = ((float)byte[j] - middle[j]) * scale;
+}
+
+const ws_dot_ops ws_dot_avx2 = {"avx2", available, dot, dot4, axpy, row_add, NULL, unpack, NULL};
 
 #else
 static int available(void)

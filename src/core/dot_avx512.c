@@ -242,6 +242,22 @@ AVX512 static void combine4(float *w, const float *coef, const float *const *x, 
     for (int k = 0; k < 4; k++) _mm256_storeu_pd(square + 4 * k, s[k]);
 }
 
+AVX512 static void unpack(float *to, const uint8_t *byte, const float *middle, float scale,
+                          int64_t d, const uint8_t *later)
+{
+    __m512 s = _mm512_set1_ps(scale);
+    int64_t j = 0;
+
+    for (; j + 16 <= d; j += 16) {
+        __m128i b = _mm_loadu_si128((const __m128i *)(const void *)(byte + j));
+        __m512 v = _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(b));
+
+        if (j % 64 == 0) __builtin_prefetch(later + j);
+        _mm512_storeu_ps(to + j, _mm512_mul_ps(_mm512_sub_ps(v, _mm512_loadu_ps(middle + j)), s));
+    }
+    for (; j < d; j++) to[j] = ((float)byte[j] - middle[j]) * scale;
+}
+
 AVX512 static void combine_line(float *w, const float *coef, const float *x, const int32_t *pos,
                                 int64_t n, double *square)
 {
@@ -264,8 +280,8 @@ AVX512 static void combine_line(float *w, const float *coef, const float *x, con
     }
 }
 
-const ws_dot_ops ws_dot_avx512 = {"avx512", available, dot,      dot4,
-                                  axpy,     row_add,   combine4, combine_line};
+const ws_dot_ops ws_dot_avx512 = {"avx512", available, dot,    dot4,        axpy,
+                                  row_add,  combine4,  unpack, combine_line};
 
 #else
 static int available(void)

@@ -28,6 +28,9 @@ typedef struct ws_dot_ops {
      * square [16]. NULL: by axpy and row_add */
     void (*combine4)(float *w, const float *coef, const float *const *x, int64_t n, int64_t d,
                      int first, int last, double *sum, double *square, const ws_fetch *f);
+    /* to[j] = (byte[j] - middle[j]) * scale for j < d; the bytes at `later` are fetched meanwhile */
+    void (*unpack)(float *to, const uint8_t *byte, const float *middle, float scale, int64_t d,
+                   const uint8_t *later);
     /* The 16 coordinates at w += the sum over n vectors x + 16 pos[p] of 16; squares are added to
      * square [16]. NULL: by combine4 */
     void (*combine_line)(float *w, const float *coef, const float *x, const int32_t *pos, int64_t n,
@@ -40,6 +43,25 @@ extern const ws_dot_ops ws_dot_portable, ws_dot_avx2, ws_dot_avx512;
 const ws_dot_ops *ws_dot_chosen(void);
 
 enum { WS_LANES = 16, WS_FETCHED = 4096 /* coordinates at most */ };
+
+/* Sample i of a packed view into to [d], which is returned; sample `later` will be asked for soon. */
+static inline const float *ws_unpack(const ws_samples *s, int64_t i, int64_t later, float *to)
+{
+    ws_dot_chosen()->unpack(to, s->packed.byte + i * s->d, s->packed.middle, s->packed.scale[i],
+                            s->d, s->packed.byte + later * s->d);
+    return to;
+}
+
+/* Room for four unpacked samples: one stands at every multiple of ws_packed_stride(d), without gaps
+ * that are a power of two, which would put all four at the same places of a first cache. */
+typedef struct ws_unpacked {
+    float x[4 * WS_PACKED_MOST] __attribute__((aligned(64)));
+} ws_unpacked;
+
+static inline int64_t ws_packed_stride(int64_t d)
+{
+    return (d + WS_LANES - 1) / WS_LANES * WS_LANES;
+}
 
 /* Samples in a block larger than a second cache are worth fetching ahead: beyond, where they lie in
  * memory, one by one would wait 1.4 times as long; within, each request costs a tenth. */

@@ -43,4 +43,12 @@ static double row_add(float *w, const double *delta, int64_t d)
     return ws_lane_sum(lane);
 }
 
-const ws_dot_ops ws_dot_portable = {"portable", available, dot, dot4, axpy, row_add, NULL, NULL};
+static void unpack(float *to, const uint8_t *byte, const float *middle, float scale, int64_t d,
+                   const uint8_t *later)
+{
+    (void)later;
+    for (int64_t j = 0; j < d; j++) to[j] = ((float)byte[j] - middle[j]) * scale;
+}
+
+const ws_dot_ops ws_dot_portable = {"portable", available, dot,    dot4, axpy,
+                                    row_add,    NULL,      unpack, NULL};

@@ -1,4 +1,4 @@
-/* samples.c - what can be asked of one sample, dense or sparse. */
+/* samples.c - what can be asked of one sample, dense, packed or sparse. */
 #include "wingspan/core/samples.h"
 
 #include <math.h>
@@ -6,15 +6,42 @@
 
 #include "wingspan/core/dot.h"
 
+#include "dot_impl.h"
+
+/* The numbers of sample i that are not zero, perhaps among zeros; *n: how many. */
+static const float *numbers(const ws_samples *s, int64_t i, float *room, int64_t *n)
+{
+    *n = s->d;
+    if (s->x) return s->x + i * s->d;
+    if (s->packed.byte) return ws_unpack(s, i, i, room);
+    *n = s->ptr[i + 1] - s->ptr[i];
+    return s->val + s->ptr[i];
+}
+
 double ws_samples_norm(const ws_samples *s, int64_t i)
 {
-    int64_t n = s->x ? s->d : s->ptr[i + 1] - s->ptr[i];
-    const float *v = s->x ? s->x + i * s->d : s->val + s->ptr[i];
+    float room[WS_PACKED_MOST];
+    const float *v;
+    int64_t n;
 
     if (s->norm) return s->norm[i];
+    v = numbers(s, i, room, &n);
     /* Squares are exact and no lane adds more than n/16 + 5 of them, so the sum is short of the
      * truth by at most (n/16 + 5) u with u = 2^-53; the root halves that and adds u. */
     return sqrt(ws_norm2(v, n)) * (1.0 + ((double)n / 16 + 8) * 0x1p-53);
+}
+
+/* MNIST, width 262144, all samples a step: without blocks a query takes 3.7 s, with 4, 8 or 16 MB of
+ * float32 samples 1.7 to 2.0. */
+int64_t ws_samples_block(const ws_samples *s)
+{
+    double d = (double)s->d, bytes = 8 << 20, each;
+
+    if (ws_samples_packed(s))
+        each = 2 * d;
+    else
+        each = s->x ? 4 * d : 8 * (double)s->ptr[s->n] / (double)s->n + 1;
+    return (int64_t)fmax(1, fmin((double)s->n, bytes / each) / 16) * 16;
 }
 
 const ws_samples *ws_samples_from(const ws_samples *s, int64_t i, int64_t n, ws_samples *out)
@@ -22,6 +49,10 @@ const ws_samples *ws_samples_from(const ws_samples *s, int64_t i, int64_t n, ws_
     *out = *s;
     out->n = n;
     if (s->x) out->x += i * s->d;
+    if (s->packed.byte) {
+        out->packed.byte += i * s->d;
+        out->packed.scale += i;
+    }
     if (s->ptr) out->ptr += i;
     if (s->norm) out->norm += i;
     return out;
@@ -31,6 +62,10 @@ void ws_samples_row(const ws_samples *s, int64_t i, float *row)
 {
     if (s->x) {
         memcpy(row, s->x + i * s->d, (size_t)s->d * sizeof *row);
+        return;
+    }
+    if (s->packed.byte) {
+        ws_unpack(s, i, i, row);
         return;
     }
     memset(row, 0, (size_t)s->d * sizeof *row);

@@ -15,6 +15,8 @@
  * such times. */
 enum { TICKS = 8, GROUP = 32, PATIENCE = 16 };
 
+enum { PAIRS = 6 }; /* pairs whose sketches are fetched before their turn */
+
 static const float growth = 1.25f; /* of the slack, each time, at least */
 
 /* |z of an entry - <w listed, x>| for every registered sample. */
@@ -134,6 +136,14 @@ static double recurrence(const ws_certified *c, const ws_moves *m, int64_t k)
            (1 + 1e-12);
 }
 
+/* The sketch of the sample of pair p. */
+WS_FETCH prefetch_sketch(const ws_certified *c, const ws_moves *m, int64_t p)
+{
+    const float *s = c->sketch.s + m->ids[m->pos[p]] * WS_SKETCH;
+
+    for (int i = 0; i < WS_SKETCH; i += 16) __builtin_prefetch(s + i);
+}
+
 /* t follows the combination; a step that is none ends the sketch until the next listing. */
 static void follow(const ws_certified *c, const ws_moves *m, int64_t k)
 {
@@ -144,6 +154,7 @@ static void follow(const ws_certified *c, const ws_moves *m, int64_t k)
     if (!m->first || !c->sketch.on) r->path = INFINITY;
     if (isinf(r->path)) return;
     for (int64_t p = m->first[k]; p < m->first[k + 1]; p++) {
+        if (p + PAIRS < m->first[m->k]) prefetch_sketch(c, m, p + PAIRS);
         c->loops->combine(t, m->coef[p], c->sketch.s + m->ids[m->pos[p]] * WS_SKETCH);
         size += fabs((double)m->coef[p]);
     }

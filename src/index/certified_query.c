@@ -18,10 +18,6 @@ static const char what[] = "candidates of an index query";
 
 enum { RUNS = 8, SLOTS = 16, LINE = 16 }; /* runs, slots ahead; floats or entries of a cache line */
 
-/* Bytes of samples in a block.  MNIST, width 262144, all samples a step: without blocks a query takes
- * 3.7 s, with 4, 8 or 16 MB 1.7 to 2.0. */
-static const double block_bytes = 8 << 20;
-
 /* Products of a listing that take as long as one ws_dot on a row that is at hand, and coordinates of
  * samples compared with the sketch that do. A row is listed again once what its unlisted samples cost
  * is the cost of listing it. MNIST, width 262144, shift 3, batch 512, rate 384, rows computed a fired
@@ -322,14 +318,6 @@ static ws_query part_of(const ws_query *q, int64_t p, int64_t n, ws_samples *x, 
     return part;
 }
 
-/* So many samples stay in a cache while all neurons pass. */
-static int64_t block_size(const ws_samples *s)
-{
-    double bytes = s->x ? 4.0 * (double)s->d : 8.0 * (double)s->ptr[s->n] / (double)s->n + 1;
-
-    return (int64_t)fmax(1, fmin((double)s->n, block_bytes / bytes) / 16) * 16;
-}
-
 static ws_err query_block(ws_certified *c, const ws_query *q)
 {
     int64_t n;
@@ -353,7 +341,7 @@ ws_err ws_certified_query(ws_index *ix, const ws_query *q, ws_hits *hits)
     ws_err err;
 
     if (ix->shard.n == 0) return WS_OK;
-    size = block_size(&ix->samples);
+    size = ws_samples_block(&ix->samples);
     c->loops = ws_certified_simd();
     c->found.rows = c->found.n = c->blocks = c->waiting.n = 0;
     c->asked += q->n;

@@ -58,6 +58,16 @@ static ws_err copy_preparation(const ws_preparation *from, ws_preparation *to)
     return copy_array(&to->label, from->label, from->classes, 8);
 }
 
+/* Are the samples bytes that unpack exactly, and so many that it is of use? */
+static int is_packed(const ws_loading *l)
+{
+    const ws_reader *r = &l->reader;
+
+    return r->byte[0] && (r->byte[1] || r->n[1] == 0) && r->d <= WS_PACKED_MOST &&
+           (l->prep.kind == WS_PREPARE_UNIT || l->prep.kind == WS_PREPARE_CENTER_UNIT) &&
+           (r->n[0] + r->n[1]) * r->d > WS_PACKED_FROM;
+}
+
 /* Leaders: open the file and find its shape. */
 static ws_err look(ws_loading *l, const ws_comm *leaders)
 {
@@ -84,6 +94,7 @@ static ws_err look(ws_loading *l, const ws_comm *leaders)
     if (stored ? (err = copy_preparation(stored, &l->prep)) : WS_OK) return err;
     if (!stored) l->prep.kind = l->opt->prepare;
     l->prep.d = r->d;
+    l->f.packed = is_packed(l);
     if (l->f.n + l->f.n_test > INT32_MAX)
         return ws_fail(WS_ERR_DATA, "%s has more than 2147483647 samples", l->file);
     return ws_labels_kind(l);
@@ -112,12 +123,21 @@ static size_t lay_out(const ws_loading *l, struct ws_dataset_store *s, char *bas
     at += rounded(n * (size_t)l->f.columns * sizeof *s->value);
     if (l->opt->only_shape) return at;
     s->x = place(base, at);
-    return at + rounded(n * (size_t)l->f.d * sizeof *s->x);
+    at += rounded(n * (size_t)l->f.d * sizeof *s->x);
+    if (!l->f.packed) return at;
+    s->middle = place(base, at);
+    at += rounded((size_t)l->f.d * sizeof *s->middle);
+    s->scale = place(base, at);
+    at += rounded(n * sizeof *s->scale);
+    s->byte = place(base, at);
+    return at + rounded(n * (size_t)l->f.d);
 }
 
-double ws_dataset_bytes(int64_t n_all, int64_t d, int32_t columns)
+double ws_dataset_bytes(int64_t n_all, int64_t d, int32_t columns, int packed)
 {
-    return (double)n_all * (8 + 4 * (double)(columns ? columns : 1) + 4 * (double)d);
+    double row = 8 + 4 * (double)(columns ? columns : 1) + 4 * (double)d;
+
+    return (double)n_all * (packed ? row + (double)d + 4 : row);
 }
 
 /* Tell the ranks of a node what their leader found. */
@@ -163,6 +183,8 @@ static void fill(ws_loading *l, ws_dataset *ds)
     ds->d = l->f.d;
     ds->columns = l->f.columns;
     ds->all = (ws_samples){.n = ds->n + ds->n_test, .d = ds->d, .x = s->x, .norm = s->norm};
+    if (s->byte) ds->all.packed = (ws_packed){s->byte, s->middle, s->scale};
+    ds->packed = l->f.packed;
     ds->label = s->label;
     ds->value = s->value;
     ds->has_y = l->f.has_y;

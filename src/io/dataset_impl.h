@@ -10,7 +10,7 @@
 typedef struct ws_found {
     int64_t n, n_test, d;
     int32_t columns, classes, target_columns; /* target_columns: 0 for classes and 0/1 labels */
-    int has_y, has_y_test, warnings;
+    int has_y, has_y_test, packed, warnings;
     ws_y_kind y_kind;
     uint64_t checksum;
     double rms, max_norm;
@@ -23,6 +23,10 @@ struct ws_dataset_store {
     float *value;   /* [(n + n_test) x columns], or NULL */
     float *x;       /* [(n + n_test) x d]; NULL if only the shape was asked for */
     double *norm;   /* [n + n_test] */
+    float *
+        middle; /* [d] these three: NULL if not packed (f.packed) or only the shape was asked for */
+    float *scale;  /* [n + n_test] */
+    uint8_t *byte; /* [(n + n_test) x d] */
 };
 
 typedef struct ws_loading {

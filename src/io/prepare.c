@@ -1,7 +1,7 @@
 /* prepare.c - centre, standardise, scale to unit norm; and the norms that everyone needs.
  *
  * One rank a node does it alone, in float64 and in the order of the file, so that the bits do not
- * depend on the ranks. Passes over slabs of rows: read (and checked), deviation, final. When only
+ * depend on the ranks; bytes to unit norm in float32, as ws_packed has it. Passes over slabs of rows: read (and checked), deviation, final. When only
  * the shape is wanted the slabs are read again in each pass and nothing is kept. */
 #include <math.h>
 #include <stdio.h>
@@ -16,6 +16,7 @@ typedef struct pass {
     float *buffer;       /* [slab x d] when nothing is kept */
     double *row;         /* [d] */
     float *least, *most; /* [d] over the training samples */
+    float *middle;       /* [d] the means of bytes */
     double *sum;         /* [d] */
     double squares;      /* sum of squared norms over the training samples */
 } pass;
@@ -78,6 +79,15 @@ static ws_err add_squares(pass *p, int part, int64_t at, int64_t k, float *rows)
     return WS_OK;
 }
 
+static ws_err norm_is_zero(const pass *p, int part, int64_t row)
+{
+    return ws_fail(WS_ERR_DATA,
+                   "%s: row %lld of %s (counted from 0) has norm zero after --prepare %s, so it "
+                   "cannot be scaled to 1: take it out or use --prepare none",
+                   p->l->file, (long long)row, part ? "x_test" : "x",
+                   ws_prepare_name(p->l->prep.kind));
+}
+
 /* One sample in float64: centred, standardised, scaled. */
 static ws_err prepare_row(pass *p, int part, int64_t row, float *x)
 {
@@ -85,20 +95,59 @@ static ws_err prepare_row(pass *p, int part, int64_t row, float *x)
     int64_t d = p->l->f.d;
     double square = 0;
 
-    if (q->kind == WS_PREPARE_NONE) return WS_OK;
     for (int64_t j = 0; j < d; j++) {
         double v = (double)x[j] - (q->mean ? q->mean[j] : 0);
         p->row[j] = q->inverse ? v * q->inverse[j] : v;
         square += p->row[j] * p->row[j];
     }
-    if (!(square > 0))
-        return ws_fail(
-            WS_ERR_DATA,
-            "%s: row %lld of %s (counted from 0) has norm zero after --prepare %s, so it "
-            "cannot be scaled to 1: take it out or use --prepare none",
-            p->l->file, (long long)row, part ? "x_test" : "x", ws_prepare_name(q->kind));
+    if (!(square > 0)) return norm_is_zero(p, part, row);
     for (int64_t j = 0; j < d; j++) x[j] = (float)(p->row[j] / sqrt(square));
     return WS_OK;
+}
+
+/* The means of bytes, in steps that leave every difference exact; a constant column has its own value. */
+static void find_middle(pass *p)
+{
+    const double *mean = p->l->prep.mean;
+
+    for (int64_t j = 0; j < p->l->f.d; j++)
+        p->middle[j] = mean ? (float)(rint(mean[j] * 255 * 0x1p14) * 0x1p-14) : 0;
+}
+
+/* One sample of bytes, which are here divided by 255; it is all.[at], if packed samples are kept. */
+static ws_err prepare_bytes(pass *p, int part, int64_t row, int64_t at, float *x)
+{
+    struct ws_dataset_store *s = p->l->store;
+    int64_t d = p->l->f.d;
+    double square = 0;
+    float scale;
+
+    for (int64_t j = 0; j < d; j++) {
+        float byte = rintf(x[j] * 255);
+
+        if (s->byte) s->byte[at * d + j] = (uint8_t)byte;
+        x[j] = byte - p->middle[j];
+        square += (double)x[j] * (double)x[j];
+    }
+    if (!(square > 0)) return norm_is_zero(p, part, row);
+    scale = (float)(1 / sqrt(square));
+    for (int64_t j = 0; j < d; j++) x[j] *= scale;
+    if (s->byte) s->scale[at] = scale;
+    return WS_OK;
+}
+
+static ws_err prepare_any(pass *p, int part, int64_t row, int64_t at, float *x)
+{
+    switch (p->l->prep.kind) {
+    case WS_PREPARE_UNIT:
+    case WS_PREPARE_CENTER_UNIT:
+        return p->l->reader.byte[part] ? prepare_bytes(p, part, row, at, x)
+                                       : prepare_row(p, part, row, x);
+    case WS_PREPARE_STANDARD_UNIT:
+        return prepare_row(p, part, row, x);
+    default:
+        return WS_OK;
+    }
 }
 
 static ws_err finish(pass *p, int part, int64_t at, int64_t k, float *rows)
@@ -108,10 +157,11 @@ static ws_err finish(pass *p, int part, int64_t at, int64_t k, float *rows)
 
     for (int64_t i = 0; i < k; i++) {
         ws_samples one = {.n = 1, .d = l->f.d, .x = rows + i * l->f.d};
+        int64_t place = at + i + (part ? l->f.n : 0);
         double norm;
-        if ((err = prepare_row(p, part, at + i, rows + i * l->f.d))) return err;
+        if ((err = prepare_any(p, part, at + i, place, rows + i * l->f.d))) return err;
         norm = ws_samples_norm(&one, 0);
-        l->store->norm[at + i + (part ? l->f.n : 0)] = norm;
+        l->store->norm[place] = norm;
         if (norm > l->f.max_norm) l->f.max_norm = norm;
         if (part == 0) p->squares += norm * norm;
     }
@@ -166,7 +216,8 @@ static ws_err work(pass *p)
     if ((err = ws_alloc(&p->row, d, sizeof *p->row, "preparation")) ||
         (err = ws_alloc(&p->sum, d, sizeof *p->sum, "preparation")) ||
         (err = ws_alloc(&p->least, d, sizeof *p->least, "preparation")) ||
-        (err = ws_alloc(&p->most, d, sizeof *p->most, "preparation")))
+        (err = ws_alloc(&p->most, d, sizeof *p->most, "preparation")) ||
+        (err = ws_alloc(&p->middle, d, sizeof *p->middle, "preparation")))
         return err;
     if (!l->store->x && (err = ws_alloc(&p->buffer, l->reader.slab * d, sizeof(float), "slab")))
         return err;
@@ -176,6 +227,8 @@ static ws_err work(pass *p)
         warn_constant(p);
         if ((err = column_scale(p))) return err;
     }
+    find_middle(p);
+    if (l->store->middle) memcpy(l->store->middle, p->middle, (size_t)d * sizeof *p->middle);
     for (int part = 0; part < 2; part++)
         if ((err = each_slab(p, part, 0, finish))) return err;
     /* Samples scaled to norm 1 have it but for rounding. */
@@ -195,6 +248,7 @@ ws_err ws_prepare_samples(ws_loading *l)
     ws_free(&p.sum);
     ws_free(&p.least);
     ws_free(&p.most);
+    ws_free(&p.middle);
     ws_free(&p.buffer);
     return err;
 }

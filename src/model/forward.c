@@ -4,9 +4,27 @@
  * Lost: signs as masks, in vectors, instead of products: 20 ns a pair of ten outputs either way. */
 #include <math.h>
 
+#include "wingspan/core/fetch.h"
 #include "wingspan/model/net64.h"
 
-enum { AHEAD = 8 }; /* rows whose output weights are fetched before their turn */
+/* Rows whose output weights, pairs whose outputs are fetched before their turn; pairs, of so large a batch
+ * that no second cache holds the numbers of its outputs: fetching would only be work with fewer. */
+enum { AHEAD = 8, PAIRS = 12, MANY = 1 << 20 };
+
+/* The c numbers of the sample of pair p, if there is one. */
+WS_FETCH prefetch(const ws_hits *h, int64_t p, int32_t c, const void *numbers, int write)
+{
+    const char *at;
+
+    if (p >= h->n) return;
+    at = (const char *)numbers + (size_t)h->pos[p] * (size_t)c * 8;
+    for (size_t k = 0; k < (size_t)c * 8; k += 64) {
+        if (write)
+            __builtin_prefetch(at + k, 1);
+        else
+            __builtin_prefetch(at + k);
+    }
+}
 
 /* Add the limbs v, -v or nothing to each output, as a = 1, -1 or 0 says. */
 static void add_signed(const float *a, int32_t c, ws_exact_limbs v, int64_t *hi, int64_t *lo)
@@ -33,11 +51,16 @@ static ws_err add_row(const ws_net *net, const ws_hits *h, int64_t i, int64_t *h
     int32_t c = s->c;
     int64_t row = h->row[i];
     const float *a = net->a + row * c;
+    int far = h->n > MANY;
 
     for (int64_t p = h->first[i]; p < h->first[i + 1]; p++) {
         double v = s->phi->value(h->z[p], s->threshold);
         int64_t at = (int64_t)h->pos[p] * c;
 
+        if (far) {
+            prefetch(h, p + PAIRS, c, hi, 1);
+            prefetch(h, p + PAIRS, c, lo, 1);
+        }
         if (!(fabs(v) <= net->limit)) return too_large(net, row, v);
         if (!s->train_output) {
             add_signed(a, c, ws_exact_split(v, net->exponent), hi + at, lo + at);
@@ -84,11 +107,13 @@ void ws_net_row_coef(const ws_net *net, const ws_hits *hits, int64_t i, const do
     const ws_net_spec *s = &net->spec;
     const float *a = net->a + hits->row[i] * s->c;
     int64_t first = hits->first[i];
+    int far = hits->n > MANY;
 
     for (int64_t p = first; p < hits->first[i + 1]; p++) {
         const double *g = grad + (int64_t)hits->pos[p] * s->c;
         double sum = 0;
 
+        if (far) prefetch(hits, p + PAIRS, s->c, grad, 0);
         for (int32_t k = 0; k < s->c; k++) sum += (double)a[k] * g[k];
         coef[p - first] = (float)(s->scale * s->phi->slope(hits->z[p], s->threshold) * sum);
     }

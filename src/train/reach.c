@@ -13,14 +13,14 @@
 #include "wingspan/core/dot.h"
 #include "wingspan/train/session.h"
 
-/* Bytes of samples that rows are multiplied with at a time, as in the certified index; rows ahead; tries. */
-enum { BLOCK = 8 << 20, AHEAD = 8, TRIES = 3 };
+enum { AHEAD = 8, TRIES = 3 }; /* rows ahead; tries */
 
 static const char what[] = "measuring a step";
 
 typedef struct reach {
     const ws_hits *h;
     const float *w;
+    const ws_samples *all;
     ws_samples x;
     const int64_t *ids; /* of the batch, in x */
     int64_t *id, *at;   /* ids of the pairs of a row; [rows] the next pair of each */
@@ -42,15 +42,16 @@ static int64_t pairs_until(reach *m, int64_t i, int64_t end)
 
 static void multiply(reach *m, int64_t n)
 {
-    int64_t d = m->x.d, block = BLOCK / (4 * d) + 1;
+    int64_t d = m->x.d, block = ws_samples_block(m->all);
     const ws_hits *h = m->h;
 
     memcpy(m->at, h->first, (size_t)h->rows * sizeof *m->at);
     for (int64_t from = 0; from < n; from += block)
         for (int64_t i = 0; i < h->rows; i++) {
             int64_t soon = i + AHEAD < h->rows ? i + AHEAD : i, k = pairs_until(m, i, from + block);
-            ws_samples part = {.n = block < n ? block : n, .d = d, .x = m->x.x};
+            ws_samples part = m->x;
 
+            part.n = block < n ? block : n;
             if (k > 0)
                 ws_dot_many_ahead(m->w + h->row[i] * d, &part, m->id, k, m->z,
                                   m->w + h->row[soon] * d);
@@ -98,12 +99,12 @@ static ws_err ask(ws_run *r, int64_t n, reach *m)
 {
     ws_query q = {
         .kind = WS_QUERY_SAMPLE, .n = n, .ids = m->ids, .threshold = r->net->spec.threshold};
-    ws_err err = ws_near_gather(&r->near, &r->ds->all, m->ids, n, r->ds->n);
+    ws_err err = ws_near_gather(&r->near, &r->ds->all, m->ids, n, r->ds->n, 1);
 
     if (err) return err;
-    q.copy = r->near.x.x ? &r->near.x : NULL;
+    q.copy = r->near.x.n > 0 ? &r->near.x : NULL;
     if ((err = ws_fired(r->net, r->ix, &r->ds->all, &q, &r->filter, &r->hits))) return err;
-    if (r->near.x.x) {
+    if (r->near.x.n > 0) {
         m->x = r->near.x;
         m->ids = r->near.ids;
     }
@@ -114,7 +115,7 @@ ws_err ws_session_reach(ws_session *s, double *seconds)
 {
     ws_run *r = ws_session_run(s);
     int64_t n = r->batch;
-    reach m = {.h = &r->hits, .w = r->net->w, .x = r->ds->all, .ids = r->order};
+    reach m = {.h = &r->hits, .w = r->net->w, .all = &r->ds->all, .x = r->ds->all, .ids = r->order};
     ws_err err;
 
     *seconds = NAN;

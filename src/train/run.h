@@ -72,11 +72,13 @@ extern const ws_newton_ways ws_implicit_ways;
 
 /* The samples of a batch, side by side; {0} to start (near.c). */
 typedef struct ws_near {
-    ws_samples x; /* x.x NULL: they are not copied */
-    float *row;   /* [n x d] */
-    double *norm; /* [n] */
-    int64_t *ids; /* [n] 0, 1, ... */
-    int64_t row_capacity, norm_capacity, ids_capacity;
+    ws_samples x;  /* n = 0: they are not copied */
+    float *row;    /* [n x d], or */
+    uint8_t *byte; /* [n x d] with */
+    float *scale;  /* [n] */
+    double *norm;  /* [n] */
+    int64_t *ids;  /* [n] 0, 1, ... */
+    int64_t row_capacity, byte_capacity, scale_capacity, norm_capacity, ids_capacity;
 } ws_near;
 
 typedef struct ws_watcher ws_watcher; /* watch.c */
@@ -183,13 +185,14 @@ ws_run *ws_session_run(struct ws_session *s);
 /* options.c - local */
 ws_err ws_options_check(const ws_train_options *o);
 
-/** Copy the samples of a batch of n out of n_all, where that pays.  Not collective.  @return local: WS_ERR_NOMEM */
+/** Copy the samples of a batch of n out of n_all, where that pays; packed: perhaps only as bytes.
+ *  Not collective.  @return local: WS_ERR_NOMEM */
 ws_err ws_near_gather(ws_near *g, const ws_samples *all, const int64_t *ids, int64_t n,
-                      int64_t n_all);
+                      int64_t n_all, int packed);
 void ws_near_free(ws_near *g);
 
 /** Bytes of such a copy of n of n_all samples of length d; 0: there will be none. */
-int64_t ws_near_bytes(int64_t n, int64_t n_all, int64_t d);
+int64_t ws_near_bytes(int64_t n, int64_t n_all, int64_t d, int packed);
 
 /* setup.c - collective */
 ws_err ws_run_data(ws_run *r, const ws_preparation *stored);

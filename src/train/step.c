@@ -149,9 +149,9 @@ static ws_err local_share(ws_run *r, const int64_t *ids, int64_t n, int64_t k)
     ws_index_tick(r->ix, r->step);
     if ((err = r->pending) || (err = ws_run_room(r, n)) ||
         (err = ws_meeting_open(&r->meet, entries + 1, k)) ||
-        (err = ws_near_gather(&r->near, &r->ds->all, ids, n, r->ds->n)))
+        (err = ws_near_gather(&r->near, &r->ds->all, ids, n, r->ds->n, !r->net->spec.float64)))
         return err;
-    q.copy = r->near.x.x ? &r->near.x : NULL;
+    q.copy = r->near.x.n > 0 ? &r->near.x : NULL;
     if ((err = ws_fired(r->net, r->ix, &r->ds->all, &q, &r->filter, &r->hits))) return err;
     r->tally.query += ws_seconds() - t0;
     q.copy = NULL; /* verified by the data itself */
@@ -200,7 +200,7 @@ static ws_err update(ws_run *r, const int64_t *ids)
 {
     ws_moves moves = {0};
     double t0 = ws_seconds(), t1;
-    int copied = r->near.x.x != NULL;
+    int copied = r->near.x.n > 0;
     ws_err err = ws_optim_step(
         r->optim, &r->hits, copied ? &r->near.x : &r->ds->all, copied ? r->near.ids : ids, r->grad,
         ws_schedule_rate(&(ws_schedule){.name = r->opt.schedule,

@@ -135,6 +135,23 @@ static void a_combined_step_has_the_bits_of_its_parts(void **state)
     }
 }
 
+/* The same samples as bytes and as the float32 numbers that they stand for. */
+static void make_packed(int64_t d, uint8_t *byte, float *middle, float *scale, float *to)
+{
+    ws_key key = {6, WS_STREAM_TEST, 0};
+
+    ws_random_normal(&key, 0, d, 100, middle);
+    for (int64_t j = 0; j < d; j++) middle[j] = rintf(fabsf(middle[j]) * 0x1p14f) * 0x1p-14f;
+    for (int64_t i = 0; i < N; i++) {
+        scale[i] = 1 / (300 + 7.7f * (float)i);
+        for (int64_t j = 0; j < d; j++) {
+            byte[i * d + j] = (uint8_t)(i * 101 + j * 37 + j * j);
+            to[i * d + j] = (float)byte[i * d + j] - middle[j];
+            to[i * d + j] *= scale[i];
+        }
+    }
+}
+
 /* Rows of 9 to 13 samples; so many samples are claimed that they are taken a line at a time. */
 static void rows_combined_together_have_the_bits_of_each(void **state)
 {
@@ -143,7 +160,9 @@ static void rows_combined_together_have_the_bits_of_each(void **state)
     const int64_t ids[] = {4, 0, 7, 2}, at[ROWS] = {0, 2, 1}, first[ROWS + 1] = {0, 9, 20, 33};
     int32_t pos[33];
     float coef[33];
-    double delta[D], square[ROWS], *scratch;
+    double delta[D], square[ROWS], again[ROWS], *scratch;
+    static uint8_t byte[N * D];
+    static float middle[D], scale[N], y[N * D];
 
     (void)state;
     for (int p = 0; p < 33; p++) {
@@ -152,20 +171,93 @@ static void rows_combined_together_have_the_bits_of_each(void **state)
     }
     for (size_t t = 0; t < 3 * sizeof length / sizeof *length; t++) {
         int64_t d = length[t / 3];
-        ws_samples dense = {.n = (5 << 20) / d, .d = d, .x = x};
+        ws_samples dense = {.n = (5 << 20) / d, .d = d, .x = y};
         ws_combination m = {row[1], ROWS, at, first, pos, coef, ids};
 
         if (!ws_simd_select(paths[t % 3])) continue;
-        for (int64_t k = 0; k < ROWS * d; k++) row[0][k] = row[1][k] = w[k % D] + (float)k;
+        make_packed(d, byte, middle, scale, y);
+        for (int64_t k = 0; k < ROWS * d; k++) row[1][k] = w[k % D] + (float)k;
         assert_int_equal(
             ws_alloc(&scratch, ws_combine_scratch(&m, &dense), sizeof *scratch, "test"), WS_OK);
         ws_rows_combine(&m, &dense, scratch, square);
+        memcpy(row[0], row[1], sizeof row[0]);
+        for (int64_t k = 0; k < ROWS * d; k++) row[1][k] = w[k % D] + (float)k;
+        dense.x = NULL; /* and from bytes */
+        dense.packed = (ws_packed){byte, middle, scale};
+        ws_rows_combine(&m, &dense, scratch, again);
         ws_free(&scratch);
+        assert_memory_equal(square, again, sizeof square);
+        assert_memory_equal(row[0], row[1], sizeof row[0]);
+        dense = (ws_samples){.n = dense.n, .d = d, .x = y};
+        for (int64_t k = 0; k < ROWS * d; k++) row[0][k] = w[k % D] + (float)k;
         for (int k = 0; k < ROWS; k++)
             assert_true(same(ws_row_combine(row[0] + at[k] * d, coef + first[k], &dense, ids,
                                             pos + first[k], first[k + 1] - first[k], delta, NULL),
                              square[k]));
         assert_memory_equal(row[0], row[1], sizeof row[0]);
+    }
+}
+
+/* Products, rows, norms and steps, once few samples and once so many that other code takes them. */
+static void compare_packed(const ws_samples *dense, const ws_samples *packed)
+{
+    int64_t ids[] = {7, 0, 3, 3, 8, 1, 2}, d = dense->d;
+    int32_t pos[] = {0, 1, 2, 4, 5, 6, 0, 3, 6, 1, 2};
+    float coef[] = {0.3f, -1.7f, 1e-3f, 41, -0.25f, 1e5f, 3, -7, 0.125f, 9, 2}, row[2][D];
+    double z[2][N], sum[2][D];
+    ws_samples part;
+
+    for (int64_t n = 0; n <= 7; n++) {
+        ws_dot_many(w, dense, ids, n, z[0]);
+        ws_dot_many_ahead(w, packed, ids, n, z[1], w);
+        assert_memory_equal(z[0], z[1], (size_t)n * sizeof **z);
+    }
+    ws_dot_many(w, ws_samples_from(packed, 2, N - 2, &part), NULL, N - 2, z[1]);
+    for (int i = 0; i < N; i++) {
+        assert_true(i < 2 || same(z[1][i - 2], ws_dot(w, dense->x + i * d, d)));
+        ws_samples_row(packed, i, row[1]);
+        assert_memory_equal(row[1], dense->x + i * d, (size_t)d * sizeof(float));
+        assert_true(same(ws_samples_norm(packed, i), ws_samples_norm(dense, i)));
+    }
+    for (int64_t n = 0; n <= 11; n++) {
+        double square[2];
+
+        for (int k = 0; k < 2; k++) {
+            memcpy(row[k], w, sizeof row[k]);
+            square[k] =
+                ws_row_combine(row[k], coef, k ? packed : dense, ids, pos, n, sum[k], row[0]);
+        }
+        assert_true(same(square[0], square[1]));
+        assert_memory_equal(row[0], row[1], sizeof row[0]);
+    }
+    for (int k = 0; k < 2; k++) {
+        memset(sum[k], 0, sizeof sum[k]);
+        ws_axpy_sample(sum[k], 0.7f, k ? packed : dense, 5);
+    }
+    assert_memory_equal(sum[0], sum[1], sizeof sum[0]);
+}
+
+static void packed_samples_are_what_they_unpack_to(void **state)
+{
+    static const int64_t length[] = {1, 7, 15, 16, 17, 63, 64, 79, 143, D};
+    static uint8_t byte[N * D];
+    static float middle[D], scale[N], y[N * D];
+
+    (void)state;
+    for (size_t t = 0; t < 3 * sizeof length / sizeof *length; t++) {
+        int64_t d = length[t / 3];
+        ws_samples dense = {.n = N, .d = d, .x = y};
+        ws_samples packed = {.n = N, .d = d, .packed = {byte, middle, scale}};
+
+        if (!ws_simd_select(paths[t % 3])) continue;
+        make_packed(d, byte, middle, scale, y);
+        compare_packed(&dense, &packed);
+        packed.x = y; /* both forms: few samples are read as numbers, many as bytes */
+        assert_false(ws_samples_packed(&packed));
+        compare_packed(&dense, &packed);
+        packed.n = (5 << 20) / d;
+        assert_true(ws_samples_packed(&packed));
+        compare_packed(&dense, &packed);
     }
 }
 
@@ -187,6 +279,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test_setup(updates_have_the_same_bits_on_every_path, setup),
     cmocka_unit_test_setup(a_combined_step_has_the_bits_of_its_parts, setup),
     cmocka_unit_test_setup(rows_combined_together_have_the_bits_of_each, setup),
+    cmocka_unit_test_setup(packed_samples_are_what_they_unpack_to, setup),
     cmocka_unit_test_setup(a_norm_is_bounded_from_above, setup),
 };
 

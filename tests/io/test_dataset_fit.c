@@ -1,10 +1,11 @@
 /* Data sets that do not fit: the network's labels, the parts of a file, the nodes of a run. */
+#include <math.h>
 #include <sys/stat.h>
 
 #include "io_util.h"
 #include "wingspan/io/dataset.h"
 
-enum { N = 5, D = 3 };
+enum { N = 5, D = 3, MANY = 1400, WIDE = 1601 };
 
 static float x[N][D] = {{1, 2, 3}, {4, 6, 8}, {1, 0, 1}, {0, 3, 2}, {7, 5, 4}};
 static float one[N] = {300, 310, 320, 330, 340};
@@ -100,6 +101,91 @@ static void bytes_are_scaled_in_the_part_that_holds_them(void **state)
     }
 }
 
+/* x and x_test of many bytes, in all but one column as they come; column 3 is constant in x. */
+static void write_bytes(const char *file, int real_test)
+{
+    static uint8_t byte[MANY + 1][WIDE];
+    static float real[1][WIDE];
+    ws_table_column list[2];
+
+    for (int i = 0; i <= MANY; i++)
+        for (int j = 0; j < WIDE; j++) {
+            byte[i][j] = (uint8_t)((i * i * 7 + j * 13) % 251);
+            real[0][j] = (float)j;
+        }
+    for (int i = 0; i < MANY; i++) byte[i][3] = 77;
+    list[0] = column("/x", WS_UINT8, MANY, WIDE, byte);
+    list[1] = real_test ? column("/x_test", WS_FLOAT32, 1, WIDE, real)
+                        : column("/x_test", WS_UINT8, 1, WIDE, byte[MANY]);
+    assert_all(ws_table_write(&world, file, list, 2) == WS_OK);
+}
+
+/* Prepared numbers against their definition in float64; packed ones have their bits. */
+static void check_bytes(const ws_dataset *ds)
+{
+    static float row[WIDE];
+
+    for (int i = 0; i <= MANY; i += 17) {
+        const float *v = ds->all.x + (int64_t)i * WIDE;
+        ws_samples bare = ds->all;
+        double square = 0, sum = 0;
+
+        bare.x = NULL;
+        ws_samples_row(&bare, i, row);
+        assert_memory_equal(row, v, sizeof row);
+        for (int j = 0; j < WIDE; j++) {
+            double c = ds->prep.mean ? ds->prep.mean[j] : 0;
+            double t = ((i * i * 7 + j * 13) % 251) / 255.0 - c;
+
+            if (j == 3 && i < MANY) t = 77 / 255.0 - c;
+            sum += t * t;
+            square += (double)v[j] * (double)v[j];
+        }
+        for (int j = 0; j < 50; j++) {
+            double c = ds->prep.mean ? ds->prep.mean[j] : 0;
+            double t = ((i * i * 7 + j * 13) % 251) / 255.0 - c;
+
+            if (j == 3 && i < MANY) t = 77 / 255.0 - c;
+            assert_true(fabs((double)v[j] - t / sqrt(sum)) < 3e-8);
+        }
+        assert_true(fabs(square - 1) < 2e-7);
+        assert_true(!ds->prep.mean || i == MANY || v[3] == 0);
+    }
+}
+
+static void many_bytes_are_kept_packed_too(void **state)
+{
+    ws_dataset_options o = {.samples = 0};
+    ws_dataset *ds;
+
+    (void)state;
+    write_bytes("many.h5", 0);
+    for (int k = 0; k < 4; k++) {
+        int packs = k == WS_PREPARE_UNIT || k == WS_PREPARE_CENTER_UNIT;
+
+        o.prepare = (ws_prepare)k;
+        assert_all(ws_dataset_load(&world, "many.h5", &o, &ds) == WS_OK);
+        assert_all(ds->packed == packs && (ds->all.packed.byte != NULL) == packs);
+        if (packs) check_bytes(ds);
+        ws_dataset_destroy(&ds);
+    }
+    o.prepare = WS_PREPARE_UNIT;
+    o.only_shape = 1;
+    assert_all(ws_dataset_load(&world, "many.h5", &o, &ds) == WS_OK);
+    assert_all(ds->packed && !ds->all.packed.byte);
+    ws_dataset_destroy(&ds);
+    o.only_shape = 0;
+    o.samples = 40; /* few: the same numbers, without bytes */
+    assert_all(ws_dataset_load(&world, "many.h5", &o, &ds) == WS_OK);
+    assert_all(!ds->packed && !ds->all.packed.byte);
+    ws_dataset_destroy(&ds);
+    o.samples = 0;
+    write_bytes("mixed.h5", 1);
+    assert_all(ws_dataset_load(&world, "mixed.h5", &o, &ds) == WS_OK);
+    assert_all(!ds->packed && !ds->all.packed.byte);
+    ws_dataset_destroy(&ds);
+}
+
 static void the_shape_is_part_of_the_checksum(void **state)
 {
     ws_table_column tall = column("/x", WS_FLOAT32, N, D, x);
@@ -140,6 +226,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(y_test_without_y_means_nothing),
     cmocka_unit_test(whole_numbers_do_for_real_targets),
     cmocka_unit_test(bytes_are_scaled_in_the_part_that_holds_them),
+    cmocka_unit_test(many_bytes_are_kept_packed_too),
     cmocka_unit_test(the_shape_is_part_of_the_checksum),
     cmocka_unit_test(a_node_that_does_not_see_the_file_hangs_nobody),
 };

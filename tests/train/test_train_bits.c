@@ -135,6 +135,44 @@ static void so_they_do_for_smooth_activations(void **state)
     }
 }
 
+/* Batches of bytes that no second cache holds are copied and read packed. */
+static void so_they_do_for_batches_of_bytes(void **state)
+{
+    static const char *const kinds[] = {"scan", "certified", "quantized", "halfspace", "dtree"};
+    enum { MANY = 700, WIDE = 4001 };
+    static uint8_t byte[MANY][WIDE];
+    static int32_t y[MANY];
+    int here = world.rank == 0;
+    ws_table_column list[2] = {{"/x", WS_UINT8, MANY, here ? 0 : MANY, here ? MANY : 0, WIDE, byte},
+                               {"/y", WS_INT32, MANY, here ? 0 : MANY, here ? MANY : 0, 0, y}};
+    const char *base = "data=bytes.h5 prepare=center-unit width=61 shift=1 optimizer=sgd batch=600 "
+                       "steps=4 rate=2";
+    char words[300];
+    uint64_t want;
+
+    (void)state;
+    for (int i = 0; i < MANY; i++) {
+        ws_key key = {11, WS_STREAM_TEST, 0};
+        float v[WIDE];
+
+        y[i] = i % 3;
+        ws_random_normal(&key, (uint64_t)i, WIDE, 40, v);
+        for (int j = 0; j < WIDE; j++)
+            byte[i][j] = (uint8_t)fminf(255, fabsf(v[j]) + (j % 3 == y[i] ? 60 : 0));
+    }
+    assert_int_equal(ws_table_write(&world, "bytes.h5", list, 2), WS_OK);
+    snprintf(words, sizeof words, "%s index=scan", base);
+    want = run_on(1, words, "one.h5");
+    for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
+        snprintf(words, sizeof words, "%s index=%s slack=0.05", base, kinds[k]);
+        assert_int_equal(run_on(world.size, words, "all.h5"), want);
+    }
+    snprintf(words, sizeof words, "%s momentum=0.9 bias=trained", base);
+    assert_int_equal(run_on(world.size, words, "all.h5"), run_on(1, words, "one.h5"));
+    snprintf(words, sizeof words, "%s precision=float64", base);
+    assert_int_equal(run_on(world.size, words, "all.h5"), run_on(1, words, "one.h5"));
+}
+
 static void the_automatic_rate_has_the_same_bits(void **state)
 {
     const char *words = "data=classes.h5 width=301 optimizer=gd steps=4 bias=trained";
@@ -196,6 +234,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(so_they_do_for_real_targets_and_coupled_starts),
     cmocka_unit_test(so_they_do_for_structured_starts),
     cmocka_unit_test(so_they_do_for_smooth_activations),
+    cmocka_unit_test(so_they_do_for_batches_of_bytes),
     cmocka_unit_test(so_does_gauss_newton),
     cmocka_unit_test(so_do_sketched_preconditioners),
     cmocka_unit_test(the_automatic_rate_has_the_same_bits),

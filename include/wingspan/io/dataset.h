@@ -2,7 +2,8 @@
  *
  * File: x (n,d) float32, float64 or uint8 (/255); y (n) integer class, or (n) / (n,C) float
  * target or 0/1 labels; optional x_test, y_test.  Integer y: {-1,+1} reads as {0,1}; other
- * negative values are refused.  Read by one rank a node through parallel HDF5 into an MPI
+ * negative values are refused.  Bytes are prepared by unit and center-unit in float32, so that large
+ * sets of them can be kept packed as well (samples.h): the means are rounded to 2^-14 / 255.  Read by one rank a node through parallel HDF5 into an MPI
  * shared-memory window; where /dev/shm is too small, one copy a rank, with a warning. */
 #ifndef WS_IO_DATASET_H
 #define WS_IO_DATASET_H
@@ -46,6 +47,7 @@ typedef struct ws_dataset {
     uint64_t checksum;    /* of x, y, x_test, y_test as stored */
     double rms;           /* root mean square of ||x_i|| over the training samples */
     double max_norm;      /* over all samples */
+    int packed;           /* 1 if all.packed is there too */
     int shared;           /* 1 if one copy a node */
     int64_t bytes;        /* of the arrays, a copy */
     int warnings;         /* lines in warning[] */
@@ -81,7 +83,7 @@ ws_err ws_dataset_load(const ws_comm *comm, const char *file, const ws_dataset_o
 void ws_dataset_destroy(ws_dataset **ds);
 
 /** Bytes one copy of a data set of this shape takes in memory. */
-double ws_dataset_bytes(int64_t n_all, int64_t d, int32_t columns);
+double ws_dataset_bytes(int64_t n_all, int64_t d, int32_t columns, int packed);
 
 /** "none", "unit", ... and back; -1 for an unknown word. */
 const char *ws_prepare_name(ws_prepare p);

@@ -45,7 +45,7 @@ static void multiply(reach *m, int64_t n)
     int64_t d = m->x.d, block = ws_samples_block(m->all);
     const ws_hits *h = m->h;
 
-    memcpy(m->at, h->first, (size_t)h->rows * sizeof *m->at);
+    if (h->rows > 0) memcpy(m->at, h->first, (size_t)h->rows * sizeof *m->at);
     for (int64_t from = 0; from < n; from += block)
         for (int64_t i = 0; i < h->rows; i++) {
             int64_t soon = i + AHEAD < h->rows ? i + AHEAD : i, k = pairs_until(m, i, from + block);

@@ -24,7 +24,7 @@ static float coordinate(const ws_samples *s, int64_t i, int64_t j)
     const ws_packed *p = &s->packed;
 
     if (s->x) return s->x[i * s->d + j];
-    return ((float)p->byte[i * s->d + j] - p->middle[j]) * p->scale[i];
+    return ws_unpack_one(p->byte[i * s->d + j], p->middle[j], p->scale[i]);
 }
 
 /* The last coordinates, fewer than WS_LANES, lane by lane. */

@@ -101,7 +101,7 @@ AVX2 static void unpack(float *to, const uint8_t *byte, const float *middle, flo
         if (j % 64 == 0) __builtin_prefetch(later + j);
         _mm256_storeu_ps(to + j, _mm256_mul_ps(_mm256_sub_ps(v, _mm256_loadu_ps(middle + j)), s));
     }
-    for (; j < d; j++) to[j] = ((float)byte[j] - middle[j]) * scale;
+    ws_unpack_rest(to, byte, middle, scale, j, d);
 }
 
 const ws_dot_ops ws_dot_avx2 = {"avx2", available, dot, dot4, axpy, row_add, NULL, unpack, NULL};

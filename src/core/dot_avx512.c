@@ -255,7 +255,7 @@ AVX512 static void unpack(float *to, const uint8_t *byte, const float *middle, f
         if (j % 64 == 0) __builtin_prefetch(later + j);
         _mm512_storeu_ps(to + j, _mm512_mul_ps(_mm512_sub_ps(v, _mm512_loadu_ps(middle + j)), s));
     }
-    for (; j < d; j++) to[j] = ((float)byte[j] - middle[j]) * scale;
+    ws_unpack_rest(to, byte, middle, scale, j, d);
 }
 
 AVX512 static void combine_line(float *w, const float *coef, const float *x, const int32_t *pos,

@@ -44,6 +44,18 @@ const ws_dot_ops *ws_dot_chosen(void);
 
 enum { WS_LANES = 16, WS_FETCHED = 4096 /* coordinates at most */ };
 
+/* The number that a byte of a packed sample stands for, and all from coordinate j on. */
+static inline float ws_unpack_one(uint8_t byte, float middle, float scale)
+{
+    return ((float)byte - middle) * scale;
+}
+
+static inline void ws_unpack_rest(float *to, const uint8_t *byte, const float *middle, float scale,
+                                  int64_t j, int64_t d)
+{
+    for (; j < d; j++) to[j] = ws_unpack_one(byte[j], middle[j], scale);
+}
+
 /* Sample i of a packed view into to [d], which is returned; sample `later` will be asked for soon. */
 static inline const float *ws_unpack(const ws_samples *s, int64_t i, int64_t later, float *to)
 {

@@ -47,7 +47,7 @@ static void unpack(float *to, const uint8_t *byte, const float *middle, float sc
                    const uint8_t *later)
 {
     (void)later;
-    for (int64_t j = 0; j < d; j++) to[j] = ((float)byte[j] - middle[j]) * scale;
+    ws_unpack_rest(to, byte, middle, scale, 0, d);
 }
 
 const ws_dot_ops ws_dot_portable = {"portable", available, dot,    dot4, axpy,

@@ -94,9 +94,9 @@ static ws_err look(ws_loading *l, const ws_comm *leaders)
     if (stored ? (err = copy_preparation(stored, &l->prep)) : WS_OK) return err;
     if (!stored) l->prep.kind = l->opt->prepare;
     l->prep.d = r->d;
-    l->f.packed = is_packed(l);
     if (l->f.n + l->f.n_test > INT32_MAX)
         return ws_fail(WS_ERR_DATA, "%s has more than 2147483647 samples", l->file);
+    l->f.packed = is_packed(l);
     return ws_labels_kind(l);
 }
 

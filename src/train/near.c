@@ -13,9 +13,15 @@ enum { MOST = 64 << 20 }; /* bytes */
 
 static const char what[] = "samples of a batch";
 
+/* Are only bytes copied, if there are any? */
+static int only_bytes(int64_t n, int64_t d, int packed)
+{
+    return packed && n * d > WS_PACKED_FROM;
+}
+
 int64_t ws_near_bytes(int64_t n, int64_t n_all, int64_t d, int packed)
 {
-    int64_t bytes = n * d * (packed && n * d > WS_PACKED_FROM ? 1 : (int64_t)sizeof(float));
+    int64_t bytes = n * d * (only_bytes(n, d, packed) ? 1 : (int64_t)sizeof(float));
 
     return n < n_all && bytes <= MOST ? bytes : 0;
 }
@@ -58,8 +64,8 @@ ws_err ws_near_gather(ws_near *g, const ws_samples *all, const int64_t *ids, int
     if (!all->x || ws_near_bytes(n, n_all, all->d, packed) == 0) return WS_OK;
     if ((err = ws_grow(&g->norm, &g->norm_capacity, n, sizeof *g->norm, what)) ||
         (err = ws_grow(&g->ids, &g->ids_capacity, n, sizeof *g->ids, what)) ||
-        (err = packed && n * all->d > WS_PACKED_FROM ? copy_bytes(g, all, ids, n)
-                                                     : copy_floats(g, all, ids, n)))
+        (err = only_bytes(n, all->d, packed) ? copy_bytes(g, all, ids, n)
+                                             : copy_floats(g, all, ids, n)))
         return err;
     for (int64_t k = 0; k < n; k++) {
         g->norm[k] = ws_samples_norm(all, ids[k]);

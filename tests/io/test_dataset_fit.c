@@ -101,7 +101,12 @@ static void bytes_are_scaled_in_the_part_that_holds_them(void **state)
     }
 }
 
-/* x and x_test of many bytes, in all but one column as they come; column 3 is constant in x. */
+/* Many bytes, the last row for x_test; column 3 is constant in x. */
+static int byte_of(int i, int j)
+{
+    return j == 3 && i < MANY ? 77 : (i * i * 7 + j * 13) % 251;
+}
+
 static void write_bytes(const char *file, int real_test)
 {
     static uint8_t byte[MANY + 1][WIDE];
@@ -110,10 +115,9 @@ static void write_bytes(const char *file, int real_test)
 
     for (int i = 0; i <= MANY; i++)
         for (int j = 0; j < WIDE; j++) {
-            byte[i][j] = (uint8_t)((i * i * 7 + j * 13) % 251);
+            byte[i][j] = (uint8_t)byte_of(i, j);
             real[0][j] = (float)j;
         }
-    for (int i = 0; i < MANY; i++) byte[i][3] = 77;
     list[0] = column("/x", WS_UINT8, MANY, WIDE, byte);
     list[1] = real_test ? column("/x_test", WS_FLOAT32, 1, WIDE, real)
                         : column("/x_test", WS_UINT8, 1, WIDE, byte[MANY]);
@@ -124,6 +128,7 @@ static void write_bytes(const char *file, int real_test)
 static void check_bytes(const ws_dataset *ds)
 {
     static float row[WIDE];
+    static double t[WIDE];
 
     for (int i = 0; i <= MANY; i += 17) {
         const float *v = ds->all.x + (int64_t)i * WIDE;
@@ -134,20 +139,11 @@ static void check_bytes(const ws_dataset *ds)
         ws_samples_row(&bare, i, row);
         assert_memory_equal(row, v, sizeof row);
         for (int j = 0; j < WIDE; j++) {
-            double c = ds->prep.mean ? ds->prep.mean[j] : 0;
-            double t = ((i * i * 7 + j * 13) % 251) / 255.0 - c;
-
-            if (j == 3 && i < MANY) t = 77 / 255.0 - c;
-            sum += t * t;
+            t[j] = byte_of(i, j) / 255.0 - (ds->prep.mean ? ds->prep.mean[j] : 0);
+            sum += t[j] * t[j];
             square += (double)v[j] * (double)v[j];
         }
-        for (int j = 0; j < 50; j++) {
-            double c = ds->prep.mean ? ds->prep.mean[j] : 0;
-            double t = ((i * i * 7 + j * 13) % 251) / 255.0 - c;
-
-            if (j == 3 && i < MANY) t = 77 / 255.0 - c;
-            assert_true(fabs((double)v[j] - t / sqrt(sum)) < 3e-8);
-        }
+        for (int j = 0; j < WIDE; j++) assert_true(fabs((double)v[j] - t[j] / sqrt(sum)) < 3e-8);
         assert_true(fabs(square - 1) < 2e-7);
         assert_true(!ds->prep.mean || i == MANY || v[3] == 0);
     }

@@ -25,11 +25,8 @@ typedef struct ws_samples {
     const double *norm; /* [n] ||x_i|| rounded up, or NULL if not known */
 } ws_samples;
 
-enum {
-    WS_PACKED_MOST = 4096, /* coordinates of a packed sample at most */
-    WS_PACKED_FROM =
-        2 << 20 /* coordinates of all samples of a view, beyond which packed ones are faster */
-};
+/* Coordinates of a packed sample at most; of all samples of a view, beyond which bytes are faster. */
+enum { WS_PACKED_MOST = 4096, WS_PACKED_FROM = 2 << 20 };
 
 /** Is it the packed form that products and combinations should read?  Not collective. */
 static inline int ws_samples_packed(const ws_samples *s)

@@ -2,9 +2,11 @@
  *
  * File: x (n,d) float32, float64 or uint8 (/255); y (n) integer class, or (n) / (n,C) float
  * target or 0/1 labels; optional x_test, y_test.  Integer y: {-1,+1} reads as {0,1}; other
- * negative values are refused.  Bytes are prepared by unit and center-unit in float32, so that large
- * sets of them can be kept packed as well (samples.h): the means are rounded to 2^-14 / 255.  Read by one rank a node through parallel HDF5 into an MPI
- * shared-memory window; where /dev/shm is too small, one copy a rank, with a warning. */
+ * negative values are refused.  Read by one rank a node through parallel HDF5 into an MPI
+ * shared-memory window; where /dev/shm is too small, one copy a rank, with a warning.
+ *
+ * Bytes are prepared by unit and center-unit in float32, with means in steps of 2^-14 / 255, so that
+ * large sets of them are kept packed as well (samples.h). */
 #ifndef WS_IO_DATASET_H
 #define WS_IO_DATASET_H
 

@@ -18,7 +18,7 @@ enum { COPIED = 1 << 27, TRIES = 4, CACHE = 24 << 10, MOST = 8 };
 typedef struct work {
     int64_t d, n, m, k; /* row length; samples; sgemm: m x n x k */
     float *a, *b, *c;   /* copied arrays; row and samples; matrices */
-    double *scratch, z[MOST];
+    double *scratch, *level, z[MOST];
     ws_samples x;
     double each; /* of what a call does */
 } work;
@@ -76,6 +76,7 @@ static void work_free(work *w)
     ws_free(&w->b);
     ws_free(&w->c);
     ws_free(&w->scratch);
+    ws_free(&w->level);
 }
 
 static void fill(float *v, int64_t n)
@@ -96,20 +97,24 @@ static ws_err measure_copy(const ws_comm *comm, double *rate)
     return err;
 }
 
-/* As many samples as stay in the first cache with the row and the sums. */
-static ws_err measure_rows(const ws_comm *comm, int64_t d, ws_bench_machine *m)
+/* As many samples as stay in the first cache with the row and the sums, or the levels of bytes. */
+static ws_err measure_rows(const ws_comm *comm, int64_t d, int packed, ws_bench_machine *m)
 {
-    int64_t fit = (CACHE - 12 * d) / (4 * d);
+    static const float scale[MOST] = {1, 1, 1, 1, 1, 1, 1, 1};
+    int64_t fit = (CACHE - 12 * d) / (packed ? d : 4 * d);
     work w = {.d = d, .n = fit < 1 ? 1 : fit > MOST ? MOST : fit};
     ws_err err = ws_alloc(&w.a, d, sizeof *w.a, "row");
 
     w.each = 2.0 * (double)(w.n * d);
     if (!err) err = ws_alloc(&w.b, w.n * d, sizeof *w.b, "samples");
-    if (!err) err = ws_alloc(&w.scratch, d, sizeof *w.scratch, "sums");
+    if (!err) err = ws_alloc(&w.scratch, d + MOST, sizeof *w.scratch, "sums");
+    if (!err) err = ws_alloc(&w.level, d, sizeof *w.level, "levels");
     if ((err = ws_agree(comm, err))) goto done;
     fill(w.a, d);
     fill(w.b, w.n * d);
-    w.x = (ws_samples){.n = w.n, .d = d, .x = w.b};
+    for (int64_t j = 0; j < d; j++) w.level[j] = WS_PACKED_ZERO + 33;
+    w.x = (ws_samples){.n = w.n, .d = d, .x = packed ? NULL : w.b};
+    if (packed) w.x.packed = (ws_packed){(const uint8_t *)w.b, w.level, scale, NULL};
     m->dot = rate_of(comm, dot, &w);
     m->update = rate_of(comm, update, &w);
 done:
@@ -117,11 +122,11 @@ done:
     return err;
 }
 
-ws_err ws_bench_machine_measure(const ws_comm *comm, int64_t d, ws_bench_machine *m)
+ws_err ws_bench_machine_measure(const ws_comm *comm, int64_t d, int packed, ws_bench_machine *m)
 {
     ws_err err = measure_copy(comm, &m->copy);
 
-    return err ? err : measure_rows(comm, d, m);
+    return err ? err : measure_rows(comm, d, packed, m);
 }
 
 ws_err ws_bench_machine_sgemm(const ws_comm *comm, int64_t m, int64_t n, int64_t k, double *rate)

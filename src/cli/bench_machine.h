@@ -13,9 +13,10 @@ typedef struct ws_bench_machine {
     double update; /* flops a second of the update of a row by several samples, likewise */
 } ws_bench_machine;
 
-/** Measure on rows of length d.  Collective.  @return agreed: WS_ERR_NOMEM
+/** Measure on rows of length d and samples of float32 or, packed, of bytes.
+ *  Collective.  @return agreed: WS_ERR_NOMEM
  *  Cost: about two seconds and 256 MiB a rank. */
-ws_err ws_bench_machine_measure(const ws_comm *comm, int64_t d, ws_bench_machine *m);
+ws_err ws_bench_machine_measure(const ws_comm *comm, int64_t d, int packed, ws_bench_machine *m);
 
 /** Flops a second of sgemm on matrices of this shape (C [m x n] += A [m x k] B [n x k]^T) in a loop.
  *  Collective.  @return agreed: WS_ERR_NOMEM */

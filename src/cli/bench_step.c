@@ -4,7 +4,8 @@
  * That least, the floor, is the larger of two times. The rows that fired are read once for the
  * outputs, read and written once for the update: 12 d bytes each, at the rate of a copy. A fired pair
  * costs 2 d flops in the exact routine and as many in the update, at their rates on data in the first
- * cache. All rates are measured in the run, on all ranks at once.
+ * cache, samples in the form that the run reads. All rates are measured in the run, on all ranks at
+ * once.
  *
  * Rows that lie apart come slower than a copy, and samples of a batch do not stay in the first cache: the
  * reach is what the products and the update of a batch take with nothing of an index around them. */
@@ -232,7 +233,7 @@ static ws_err measure(const ws_comm *comm, const ws_bench_options *o, const char
         err = go_on(run, o, facts->per_epoch + steps, facts->seconds + first.seconds + s.seconds,
                     end);
     ws_session_close(&run);
-    if (!err && m->copy == 0) err = ws_bench_machine_measure(comm, facts->d, m);
+    if (!err && m->copy == 0) err = ws_bench_machine_measure(comm, facts->d, facts->packed, m);
     if (!err) set_floor(m, v);
     return err;
 }
@@ -253,8 +254,8 @@ static void print_text(const ws_bench_options *o, int ranks, const ws_session_fa
            "listed; MB moved, Gflop: what the floor counts; reach: the products and the update "
            "alone, as if an index cost nothing; busy: the time that the ranks had their cores\n");
     printf(
-        "machine: copy %.1f GB/s, exact routine %.1f GF/s, update %.1f GF/s in the first cache\n",
-        m->copy * 1e-9, m->dot * 1e-9, m->update * 1e-9);
+        "machine: copy %.1f GB/s, exact routine %.1f GF/s, update %.1f GF/s in the first cache%s\n",
+        m->copy * 1e-9, m->dot * 1e-9, m->update * 1e-9, f->packed ? ", samples as bytes" : "");
     for (int k = 0; k < end->n; k++)
         printf("%.1f s from the start: test accuracy %.4f\n", end->seconds[k], end->accuracy[k]);
 }

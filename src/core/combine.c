@@ -1,30 +1,37 @@
 /* combine.c - rows plus combinations of samples: what a step does to the neurons that fired.
  *
  * One row at a time, its samples come from wherever they are. That is right while they lie in a cache.
- * From memory a sample takes 300 ns; then a line of 16 coordinates of all samples is copied together,
- * which the third cache holds (60000 samples: 3.8 MB), and added to that line of all rows: 120 ns a
- * sample and row, width 131072 of a rank. Two or four lines at a time lose (165 ns), and so do tiles of
- * rows, each of which copies the samples again; where the samples fit a third cache (4096 of them) a line
- * at a time, 215 ns, loses against row by row, 175 ns. Lines of bytes, unpacked at every pair, 16 bytes
- * instead of 64: 122-136 ns instead of 121-145, no gain.
+ * From memory a sample takes 300 ns; then lines of 64 bytes of all samples are copied together, 16 float32
+ * coordinates or 64 of packed samples, which the third cache holds (60000 samples: 3.8 MB), and added to
+ * these coordinates of all rows. MNIST, width 131072 of a rank, ns a sample and row: float32 120, packed
+ * 65. Two or four lines of float32 at a time lose (165 ns), and so do tiles of rows, each of which copies
+ * the samples again, and packed lines that are unpacked to float32 (110).
  *
  * Rows go backwards: the last that a query has read are the likeliest to be still in a cache. */
 #include <string.h>
 
 #include "wingspan/core/dot.h"
+#include "wingspan/core/fetch.h"
 
 #include "dot_impl.h"
 
-enum { SOON = 8, MANY = 8 }; /* rows fetched ahead; samples a row that pay for copying them */
+enum {
+    SOON = 8,      /* rows fetched ahead */
+    AHEAD = 16,    /* lines of samples */
+    MANY = 8,      /* samples a row that pay for copying them */
+    FAR = 8 << 20, /* bytes of packed samples that do */
+    LINE = 64      /* bytes */
+};
 
 /* ---- one row ---- */
 
-static float coordinate(const ws_samples *s, int64_t i, int64_t j)
+/* Coordinate j of sample i times coef, as if summed by ws_axpy_sample(). */
+static double product(float coef, const ws_samples *s, int64_t i, int64_t j)
 {
     const ws_packed *p = &s->packed;
 
-    if (s->x) return s->x[i * s->d + j];
-    return ws_unpack_one(p->byte[i * s->d + j], p->middle[j], p->scale[i]);
+    if (p->byte) return (double)(coef * p->scale[i]) * ws_unpack_one(p, s->d, i, j);
+    return (double)coef * (double)s->x[i * s->d + j];
 }
 
 /* The last coordinates, fewer than WS_LANES, lane by lane. */
@@ -34,8 +41,7 @@ static void combine_rest(float *w, const float *coef, const ws_samples *s, const
     double v[WS_LANES] = {0};
 
     for (int64_t p = 0; p < n; p++)
-        for (int64_t l = 0; j + l < s->d; l++)
-            v[l] += (double)coef[p] * (double)coordinate(s, ids[pos[p]], j + l);
+        for (int64_t l = 0; j + l < s->d; l++) v[l] += product(coef[p], s, ids[pos[p]], j + l);
     for (int64_t l = 0; j + l < s->d; l++) {
         double two = v[l] * v[l];
 
@@ -44,61 +50,88 @@ static void combine_rest(float *w, const float *coef, const ws_samples *s, const
     }
 }
 
-/* Four samples at a time, so that every row is read from one end to the other. */
-static double combine_dense(float *w, const float *coef, const ws_samples *s, const int64_t *ids,
-                            const int32_t *pos, int64_t n, double *sum, const float *soon)
+/* Four samples at a time, so that every row is read from one end to the other; all: the first of all
+ * samples, sum [d]. */
+static void combine_rows(float *w, const float *coef, const ws_samples *s, const float *all,
+                         const int64_t *ids, const int32_t *pos, int64_t n, double *sum,
+                         double *square, const float *soon)
 {
     int64_t whole = s->d / WS_LANES * WS_LANES;
-    double square[WS_LANES] = {0};
     const float *x[4], *later[4];
     ws_fetch f = {.row = soon ? soon : w};
     int far = ws_samples_far(s);
 
-    for (int64_t l = 0; l < 4 && n > 0; l++) x[l] = s->x + ids[pos[l < n ? l : n - 1]] * s->d;
+    for (int64_t l = 0; l < 4 && n > 0; l++) x[l] = all + ids[pos[l < n ? l : n - 1]] * s->d;
     for (int64_t p = 0; p < n; p += 4) {
         for (int64_t l = 4; l < 8 && p + 4 < n; l++)
-            later[l - 4] = s->x + ids[pos[p + l < n ? p + l : n - 1]] * s->d;
+            later[l - 4] = all + ids[pos[p + l < n ? p + l : n - 1]] * s->d;
         f.x = far && p + 4 < n ? later : NULL;
         ws_dot_chosen()->combine4(w, coef + p, x, n - p < 4 ? n - p : 4, whole, p == 0, p + 4 >= n,
                                   sum, square, &f);
         f.row = w;
         memcpy(x, later, sizeof x);
     }
-    if (whole < s->d) combine_rest(w, coef, s, ids, pos, n, whole, square);
-    return ws_lane_sum(square);
 }
 
-/* The same from bytes: four at a time, unpacked into the first cache. */
-static __attribute__((noinline)) double combine_packed(float *w, const float *coef,
-                                                       const ws_samples *s, const int64_t *ids,
-                                                       const int32_t *pos, int64_t n, double *sum,
-                                                       const float *soon)
+/* All lines of the samples of the next row. */
+WS_FETCH fetch_samples(const ws_samples *s, const int64_t *ids, const int32_t *pos, int64_t n)
 {
-    int64_t whole = s->d / WS_LANES * WS_LANES, stride = ws_packed_stride(s->d);
-    double square[WS_LANES] = {0};
-    ws_unpacked room;
-    const float *x[4];
-    ws_fetch f = {.row = soon ? soon : w};
+    for (int64_t p = 0; p < n; p++) {
+        const uint8_t *x = s->packed.byte + ids[pos[p]] * s->d;
 
-    for (int64_t l = 0; l < 4; l++) x[l] = room.x + l * stride;
-    for (int64_t p = 0; p < n; p += 4) {
-        for (int64_t l = p; l < p + 4 && l < n; l++)
-            ws_unpack(s, ids[pos[l]], ids[pos[l + 4 < n ? l + 4 : l]], room.x + (l - p) * stride);
-        ws_dot_chosen()->combine4(w, coef + p, x, n - p < 4 ? n - p : 4, whole, p == 0, p + 4 >= n,
-                                  sum, square, &f);
-        f.row = w;
+        for (int64_t j = 0; j < s->d; j += LINE) __builtin_prefetch(x + j);
     }
-    if (whole < s->d) combine_rest(w, coef, s, ids, pos, n, whole, square);
-    return ws_lane_sum(square);
+}
+
+/* From bytes: all samples of 64 coordinates, so that the sums stay in registers; room [n]. */
+static void combine_bytes(float *w, const float *scaled, const ws_samples *s, const int64_t *ids,
+                          const int32_t *pos, int64_t n, int32_t *room, double *square,
+                          const float *soon)
+{
+    ws_bytes b = {s->packed.byte, room, s->d, s->packed.level, 0};
+
+    for (int64_t p = 0; p < n; p++) room[p] = (int32_t)ids[pos[p]];
+    ws_dot_chosen()->combine_bytes(w, scaled, &b, n, s->d / WS_LANES * WS_LANES, square, soon);
+}
+
+/* In whichever form they are; scratch as for ws_row_combine(). */
+static void combine_any(float *w, const float *coef, const ws_samples *s, const int64_t *ids,
+                        const int32_t *pos, int64_t n, double *scratch, double *square,
+                        const float *soon)
+{
+    float *scaled = (float *)(scratch + s->d);
+
+    if (!ws_samples_packed(s)) {
+        combine_rows(w, coef, s, s->x, ids, pos, n, scratch, square, soon);
+        return;
+    }
+    for (int64_t p = 0; p < n; p++) scaled[p] = coef[p] * s->packed.scale[ids[pos[p]]];
+    if (s->packed.apart)
+        combine_rows(w, scaled, s, s->packed.apart, ids, pos, n, scratch, square, soon);
+    else
+        combine_bytes(w, scaled, s, ids, pos, n, (int32_t *)(scaled + n), square, soon);
+}
+
+/* Has the vector unit a loop for their form? */
+static int has_loop(const ws_samples *s)
+{
+    const ws_dot_ops *o = ws_dot_chosen();
+
+    if (ws_samples_packed(s) && !s->packed.apart) return o->combine_bytes != NULL;
+    return (s->packed.apart || s->x) && o->combine4;
 }
 
 double ws_row_combine(float *w, const float *coef, const ws_samples *s, const int64_t *ids,
                       const int32_t *pos, int64_t n, double *scratch, const float *soon)
 {
-    if (ws_samples_packed(s) && n > 0 && ws_dot_chosen()->combine4)
-        return combine_packed(w, coef, s, ids, pos, n, scratch, soon);
-    if (s->x && n > 0 && ws_dot_chosen()->combine4)
-        return combine_dense(w, coef, s, ids, pos, n, scratch, soon);
+    int64_t whole = s->d / WS_LANES * WS_LANES;
+    double square[WS_LANES] = {0};
+
+    if (n > 0 && has_loop(s)) {
+        combine_any(w, coef, s, ids, pos, n, scratch, square, soon);
+        if (whole < s->d) combine_rest(w, coef, s, ids, pos, n, whole, square);
+        return ws_lane_sum(square);
+    }
     if (soon) ws_fetch_row(soon, s->d);
     memset(scratch, 0, (size_t)s->d * sizeof *scratch);
     for (int64_t p = 0; p < n; p++) ws_axpy_sample(scratch, coef[p], s, ids[pos[p]]);
@@ -110,8 +143,11 @@ double ws_row_combine(float *w, const float *coef, const ws_samples *s, const in
 /* Does it pay to copy the samples, line by line? */
 static int together(const ws_combination *m, const ws_samples *s)
 {
-    return (s->x || s->packed.byte) && ws_samples_far(s) && ws_dot_chosen()->combine_line &&
-           m->k > 0 && m->first[m->k] > MANY * m->k;
+    const ws_dot_ops *o = ws_dot_chosen();
+    int can = ws_samples_packed(s) ? o->combine_bytes != NULL && s->n * s->d > FAR
+                                   : s->x && o->combine_line && ws_samples_far(s);
+
+    return can && m->k > 0 && m->first[m->k] > MANY * m->k;
 }
 
 static double *square_of(double *lane, int64_t i)
@@ -130,47 +166,89 @@ static int64_t positions(const ws_combination *m)
     return n;
 }
 
-/* Sixteen squares a row, and a line of every sample. */
-int64_t ws_combine_scratch(const ws_combination *m, const ws_samples *s)
+/* Pairs of a row at most. */
+static int64_t longest(const ws_combination *m)
 {
-    int64_t n = together(m, s) ? (m->k + (positions(m) + 1) / 2) * WS_LANES : 0;
+    int64_t n = 0;
 
-    return n > s->d ? n : s->d;
+    for (int64_t i = 0; i < m->k; i++)
+        if (m->first[i + 1] - m->first[i] > n) n = m->first[i + 1] - m->first[i];
+    return n;
 }
 
-/* Coordinates j .. j + 15 of all rows, and of n samples. */
-static void combine_line(const ws_combination *m, const ws_samples *s, int64_t n, int64_t j,
-                         float *line, double *lane)
+/* Together: sixteen squares a row, a line of every sample, and coefficients times scales. */
+int64_t ws_combine_scratch(const ws_combination *m, const ws_samples *s)
+{
+    int64_t n = s->d + (ws_samples_packed(s) ? longest(m) : 0), lines = 0;
+
+    if (together(m, s))
+        lines = m->k * WS_LANES + positions(m) * LINE / 8 +
+                (ws_samples_packed(s) ? (m->first[m->k] + 1) / 2 : 0);
+    return n > lines ? n : lines;
+}
+
+/* A line of each of the n samples named, from coordinate j on. */
+static void copy_lines(const ws_combination *m, const ws_samples *s, int64_t n, int64_t j,
+                       uint8_t *line)
+{
+    int packed = ws_samples_packed(s);
+    int64_t size = packed ? 1 : (int64_t)sizeof *s->x, left = (s->d - j) * size;
+    const uint8_t *x = packed ? s->packed.byte : (const uint8_t *)s->x;
+
+    for (int64_t p = 0; p < n; p++)
+        memcpy(line + p * LINE, x + (m->ids[p] * s->d + j) * size,
+               (size_t)(left < LINE ? left : LINE));
+}
+
+/* Coordinates j .. of all rows: 16, or up to 64 of packed samples. */
+static void combine_line(const ws_combination *m, const ws_samples *s, int64_t j, int64_t width,
+                         const uint8_t *line, const float *scaled, double *lane)
 {
     const ws_dot_ops *o = ws_dot_chosen();
 
-    for (int64_t p = 0; p < n; p++) {
-        const ws_packed *q = &s->packed;
-        int64_t at = m->ids[p] * s->d + j;
-
-        if (s->x)
-            memcpy(line + p * WS_LANES, s->x + at, WS_LANES * sizeof *line);
-        else
-            o->unpack(line + p * WS_LANES, q->byte + at, q->middle + j, q->scale[m->ids[p]],
-                      WS_LANES, q->byte + at);
-    }
     for (int64_t i = 0; i < m->k; i++) {
-        int64_t first = m->first[i], soon = i + SOON < m->k ? i + SOON : i;
+        int64_t first = m->first[i], n = m->first[i + 1] - first,
+                soon = i + SOON < m->k ? i + SOON : i;
+        const float *next = m->w + m->row[soon] * s->d + j;
+        float *w = m->w + m->row[i] * s->d + j;
 
-        __builtin_prefetch(m->w + m->row[soon] * s->d + j, 1);
-        o->combine_line(m->w + m->row[i] * s->d + j, m->coef + first, line, m->pos + first,
-                        m->first[i + 1] - first, square_of(lane, i));
+        if (scaled) {
+            ws_bytes b = {line, m->pos + first, LINE, s->packed.level + j, AHEAD};
+
+            for (int64_t k = 0; k < width; k += WS_LANES) __builtin_prefetch(next + k, 1);
+            o->combine_bytes(w, scaled + first, &b, n, width, square_of(lane, i), NULL);
+        } else {
+            __builtin_prefetch(next, 1);
+            o->combine_line(w, m->coef + first, (const float *)(const void *)line, m->pos + first,
+                            n, square_of(lane, i));
+        }
     }
+}
+
+/* Coefficients times the scales of their samples. */
+static const float *scale_all(const ws_combination *m, const ws_samples *s, float *to)
+{
+    for (int64_t p = 0; p < m->first[m->k]; p++)
+        to[p] = m->coef[p] * s->packed.scale[m->ids[m->pos[p]]];
+    return to;
 }
 
 static void combine_together(const ws_combination *m, const ws_samples *s, double *scratch,
                              double *square)
 {
-    int64_t whole = s->d / WS_LANES * WS_LANES, n = positions(m);
-    float *line = (float *)(scratch + m->k * WS_LANES);
+    int64_t whole = s->d / WS_LANES * WS_LANES, n = positions(m), width = WS_LANES;
+    uint8_t *line = (uint8_t *)(scratch + m->k * WS_LANES);
+    const float *scaled = NULL;
 
+    if (ws_samples_packed(s)) {
+        scaled = scale_all(m, s, (float *)(void *)(line + n * LINE));
+        width = LINE;
+    }
     memset(scratch, 0, (size_t)(m->k * WS_LANES) * sizeof *scratch);
-    for (int64_t j = 0; j < whole; j += WS_LANES) combine_line(m, s, n, j, line, scratch);
+    for (int64_t j = 0; j < whole; j += width) {
+        copy_lines(m, s, n, j, line);
+        combine_line(m, s, j, whole - j < width ? whole - j : width, line, scaled, scratch);
+    }
     for (int64_t i = 0; i < m->k; i++) {
         int64_t first = m->first[i];
 
@@ -183,6 +261,8 @@ static void combine_together(const ws_combination *m, const ws_samples *s, doubl
 
 void ws_rows_combine(const ws_combination *m, const ws_samples *s, double *scratch, double *square)
 {
+    int packed = ws_samples_packed(s) && !s->packed.apart && ws_samples_far(s);
+
     if (together(m, s)) {
         combine_together(m, s, scratch, square);
         return;
@@ -190,6 +270,8 @@ void ws_rows_combine(const ws_combination *m, const ws_samples *s, double *scrat
     for (int64_t i = m->k - 1; i >= 0; i--) {
         int64_t first = m->first[i], soon = i >= SOON ? i - SOON : i;
 
+        if (packed && i > 0)
+            fetch_samples(s, m->ids, m->pos + m->first[i - 1], first - m->first[i - 1]);
         square[i] =
             ws_row_combine(m->w + m->row[i] * s->d, m->coef + first, s, m->ids, m->pos + first,
                            m->first[i + 1] - first, scratch, m->w + m->row[soon] * s->d);

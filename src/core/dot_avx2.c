@@ -1,6 +1,7 @@
 /* dot_avx2.c - the lanes of dot.h in four registers of four doubles; see dot_avx512.c for why
  * fusing changes no bit. */
 #include <stddef.h>
+#include <string.h>
 
 #include "dot_impl.h"
 
@@ -88,23 +89,80 @@ AVX2 static double row_add(float *w, const double *delta, int64_t d)
     return sum(a);
 }
 
-AVX2 static void unpack(float *to, const uint8_t *byte, const float *middle, float scale, int64_t d,
-                        const uint8_t *later)
+/* Four bytes at p, less their level. */
+AVX2 static inline __m256d apart(const uint8_t *p, const double *level)
 {
-    __m256 s = _mm256_set1_ps(scale);
-    int64_t j = 0;
+    int32_t four;
+    __m256d zero = _mm256_set1_pd(WS_PACKED_ZERO);
 
-    for (; j + 8 <= d; j += 8) {
-        __m128i b = _mm_loadl_epi64((const __m128i *)(const void *)(byte + j));
-        __m256 v = _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(b));
-
-        if (j % 64 == 0) __builtin_prefetch(later + j);
-        _mm256_storeu_ps(to + j, _mm256_mul_ps(_mm256_sub_ps(v, _mm256_loadu_ps(middle + j)), s));
-    }
-    ws_unpack_rest(to, byte, middle, scale, j, d);
+    memcpy(&four, p, sizeof four);
+    return _mm256_sub_pd(
+        _mm256_add_pd(_mm256_cvtepi32_pd(_mm_cvtepu8_epi32(_mm_cvtsi32_si128(four))), zero),
+        _mm256_loadu_pd(level));
 }
 
-const ws_dot_ops ws_dot_avx2 = {"avx2", available, dot, dot4, axpy, row_add, NULL, unpack, NULL};
+AVX2 static double dot_one(const float *w, const uint8_t *x, int64_t d, const double *level)
+{
+    __m256d a[4] = {_mm256_setzero_pd(), _mm256_setzero_pd(), _mm256_setzero_pd(),
+                    _mm256_setzero_pd()};
+    int64_t j = 0;
+
+    for (; j + 16 <= d; j += 16)
+        for (int k = 0; k < 4; k++)
+            a[k] = _mm256_fmadd_pd(_mm256_cvtps_pd(_mm_loadu_ps(w + j + 4 * k)),
+                                   apart(x + j + 4 * k, level + j + 4 * k), a[k]);
+    if (j < d) {
+        float wt[16] = {0};
+        uint8_t xt[16] = {0};
+        double lt[16] = {0};
+
+        for (int l = 0; j + l < d; l++) {
+            wt[l] = w[j + l];
+            xt[l] = x[j + l];
+            lt[l] = level[j + l];
+        }
+        for (int k = 0; k < 4; k++)
+            a[k] = _mm256_fmadd_pd(_mm256_cvtps_pd(_mm_loadu_ps(wt + 4 * k)),
+                                   apart(xt + 4 * k, lt + 4 * k), a[k]);
+    }
+    return sum(a);
+}
+
+AVX2 static void dot_bytes(const float *w, const uint8_t *const *x, int64_t n, int64_t d,
+                           const double *level, double *z, const ws_fetch *f)
+{
+    ws_fetch_row(f->row, d);
+    for (int64_t k = 0; k < n; k++) z[k] = dot_one(w, x[k], d, level);
+}
+
+AVX2 static void combine_bytes(float *w, const float *coef, const ws_bytes *b, int64_t n, int64_t d,
+                               double *square, const float *soon)
+{
+    if (soon) ws_fetch_row(soon, d);
+    for (int64_t j = 0; j < d; j += 16) {
+        __m256d a[4] = {_mm256_setzero_pd(), _mm256_setzero_pd(), _mm256_setzero_pd(),
+                        _mm256_setzero_pd()};
+
+        for (int64_t p = 0; p < n; p++) {
+            const uint8_t *x = b->x + b->stride * b->at[p] + j;
+            __m256d c = _mm256_set1_pd((double)coef[p]);
+
+            for (int k = 0; k < 4; k++)
+                a[k] = _mm256_fmadd_pd(c, apart(x + 4 * k, b->level + j + 4 * k), a[k]);
+        }
+        for (int k = 0; k < 4; k++) {
+            __m256d s = _mm256_loadu_pd(square + 4 * k);
+            float *to = w + j + 4 * k;
+
+            _mm_storeu_ps(to,
+                          _mm256_cvtpd_ps(_mm256_add_pd(_mm256_cvtps_pd(_mm_loadu_ps(to)), a[k])));
+            _mm256_storeu_pd(square + 4 * k, _mm256_add_pd(s, _mm256_mul_pd(a[k], a[k])));
+        }
+    }
+}
+
+const ws_dot_ops ws_dot_avx2 = {"avx2",  available, dot,  dot4,      axpy,
+                                row_add, NULL,      NULL, dot_bytes, combine_bytes};
 
 #else
 static int available(void)

@@ -10,9 +10,19 @@
 /* Rows that will be asked for soon, fetched line by line between the products: a burst of as many
  * requests would hold up what is computed meanwhile. */
 typedef struct ws_fetch {
-    const float *row;      /* never NULL: w itself if there is none */
-    const float *const *x; /* [4] the next samples, or NULL */
+    const float *row;           /* never NULL: w itself if there is none */
+    const float *const *x;      /* [4] the next samples, or NULL */
+    const uint8_t *const *byte; /* [4] likewise */
 } ws_fetch;
+
+/* Vectors of bytes at x + stride at[p]. */
+typedef struct ws_bytes {
+    const uint8_t *x;
+    const int32_t *at;
+    int64_t stride;
+    const double *level;
+    int ahead; /* so many vectors ahead a line of each is fetched; 0: they are in a cache */
+} ws_bytes;
 
 typedef struct ws_dot_ops {
     const char *name;
@@ -28,13 +38,17 @@ typedef struct ws_dot_ops {
      * square [16]. NULL: by axpy and row_add */
     void (*combine4)(float *w, const float *coef, const float *const *x, int64_t n, int64_t d,
                      int first, int last, double *sum, double *square, const ws_fetch *f);
-    /* to[j] = (byte[j] - middle[j]) * scale for j < d; the bytes at `later` are fetched meanwhile */
-    void (*unpack)(float *to, const uint8_t *byte, const float *middle, float scale, int64_t d,
-                   const uint8_t *later);
     /* The 16 coordinates at w += the sum over n vectors x + 16 pos[p] of 16; squares are added to
      * square [16]. NULL: by combine4 */
     void (*combine_line)(float *w, const float *coef, const float *x, const int32_t *pos, int64_t n,
                          double *square);
+    /* z[k] = <w, WS_PACKED_ZERO + x[k] - level> for n <= 4 vectors of bytes */
+    void (*dot_bytes)(const float *w, const uint8_t *const *x, int64_t n, int64_t d,
+                      const double *level, double *z, const ws_fetch *f);
+    /* w += the sum over p < n of coef[p] (WS_PACKED_ZERO + x_p - level), x_p = x + stride at[p], of d
+     * coordinates, a multiple of 16; squares are added to square [16]. NULL: by axpy and row_add */
+    void (*combine_bytes)(float *w, const float *coef, const ws_bytes *b, int64_t n, int64_t d,
+                          double *square, const float *soon);
 } ws_dot_ops;
 
 extern const ws_dot_ops ws_dot_portable, ws_dot_avx2, ws_dot_avx512;
@@ -44,35 +58,10 @@ const ws_dot_ops *ws_dot_chosen(void);
 
 enum { WS_LANES = 16, WS_FETCHED = 4096 /* coordinates at most */ };
 
-/* The number that a byte of a packed sample stands for, and all from coordinate j on. */
-static inline float ws_unpack_one(uint8_t byte, float middle, float scale)
+/* What a byte of a packed sample stands for, before it is scaled: at most 22 bits. */
+static inline double ws_unpack_one(const ws_packed *p, int64_t d, int64_t i, int64_t j)
 {
-    return ((float)byte - middle) * scale;
-}
-
-static inline void ws_unpack_rest(float *to, const uint8_t *byte, const float *middle, float scale,
-                                  int64_t j, int64_t d)
-{
-    for (; j < d; j++) to[j] = ws_unpack_one(byte[j], middle[j], scale);
-}
-
-/* Sample i of a packed view into to [d], which is returned; sample `later` will be asked for soon. */
-static inline const float *ws_unpack(const ws_samples *s, int64_t i, int64_t later, float *to)
-{
-    ws_dot_chosen()->unpack(to, s->packed.byte + i * s->d, s->packed.middle, s->packed.scale[i],
-                            s->d, s->packed.byte + later * s->d);
-    return to;
-}
-
-/* Room for four unpacked samples: one stands at every multiple of ws_packed_stride(d), without gaps
- * that are a power of two, which would put all four at the same places of a first cache. */
-typedef struct ws_unpacked {
-    float x[4 * WS_PACKED_MOST] __attribute__((aligned(64)));
-} ws_unpacked;
-
-static inline int64_t ws_packed_stride(int64_t d)
-{
-    return (d + WS_LANES - 1) / WS_LANES * WS_LANES;
+    return (double)WS_PACKED_ZERO + (double)p->byte[i * d + j] - p->level[j];
 }
 
 /* Samples in a block larger than a second cache are worth fetching ahead: beyond, where they lie in

@@ -43,12 +43,19 @@ static double row_add(float *w, const double *delta, int64_t d)
     return ws_lane_sum(lane);
 }
 
-static void unpack(float *to, const uint8_t *byte, const float *middle, float scale, int64_t d,
-                   const uint8_t *later)
+static void dot_bytes(const float *w, const uint8_t *const *x, int64_t n, int64_t d,
+                      const double *level, double *z, const ws_fetch *f)
 {
-    (void)later;
-    ws_unpack_rest(to, byte, middle, scale, 0, d);
+    ws_fetch_row(f->row, d);
+    for (int64_t k = 0; k < n; k++) {
+        double lane[WS_LANES] = {0};
+
+        for (int64_t j = 0; j < d; j++)
+            lane[j % WS_LANES] +=
+                (double)w[j] * ((double)WS_PACKED_ZERO + (double)x[k][j] - level[j]);
+        z[k] = ws_lane_sum(lane);
+    }
 }
 
-const ws_dot_ops ws_dot_portable = {"portable", available, dot,    dot4, axpy,
-                                    row_add,    NULL,      unpack, NULL};
+const ws_dot_ops ws_dot_portable = {"portable", available, dot,  dot4,      axpy,
+                                    row_add,    NULL,      NULL, dot_bytes, NULL};

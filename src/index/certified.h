@@ -195,7 +195,8 @@ typedef struct ws_certified_loops {
      * entries.  Returns how many. */
     int64_t (*filter)(const ws_segment *s, int64_t from, int64_t to, int32_t *slot, uint32_t *q);
     /* Candidates pos, q of a row that the sketch does not exclude: pos and z to out, with
-     * room for n + 4.  extra is ||w||, rounded up, for points away from their sample. */
+     * room for n + 4.  Those so far above the threshold that the row cannot have moved below it are
+     * not looked at.  extra is ||w||, rounded up, for points away from their sample. */
     int64_t (*screen)(const ws_batch *b, const ws_row *r, const float *t, float extra,
                       const int32_t *pos, const uint32_t *q, int64_t n, int32_t *out_pos,
                       float *out_z);
@@ -203,8 +204,10 @@ typedef struct ws_certified_loops {
      * for b->n + 16. */
     int64_t (*outside)(const ws_batch *b, const ws_row *r, const float *t, float extra,
                        int32_t *out);
-    /* t += coef s */
-    void (*combine)(float *t, float coef, const float *s);
+    /* t += the sum of coef[p] s_{ids[pos[p]]} over p < n, in order; pos goes on to `more`, whose
+     * sketches are fetched before their turn */
+    void (*combine)(float *t, const float *coef, const float *s, const int64_t *ids,
+                    const int32_t *pos, int64_t n, int64_t more);
 } ws_certified_loops;
 
 /** The loops for the path that ws_simd_name() names. */

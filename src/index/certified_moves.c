@@ -15,8 +15,6 @@
  * such times. */
 enum { TICKS = 8, GROUP = 32, PATIENCE = 16 };
 
-enum { PAIRS = 6 }; /* pairs whose sketches are fetched before their turn */
-
 static const float growth = 1.25f; /* of the slack, each time, at least */
 
 /* |z of an entry - <w listed, x>| for every registered sample. */
@@ -131,38 +129,31 @@ static double recurrence(const ws_certified *c, const ws_moves *m, int64_t k)
         blur += fabs(coef) * more;
     }
     if (!isfinite(sum)) return -1;
-    error = z_error(c, r) + dot_error(c, norm, fabs(b_old)) + 1e-12 * norm * c->max_norm;
+    /* Coefficients of packed samples are rounded once scaled. */
+    error = z_error(c, r) + dot_error(c, norm, fabs(b_old)) +
+            (1e-12 * norm + WS_PACKED_ERROR * sqrt(r->moved2)) * c->max_norm;
     return fmax(0, r->moved2 + 2 * (sum + blur + size * error) + m->norm[k] * m->norm[k]) *
            (1 + 1e-12);
-}
-
-/* The sketch of the sample of pair p. */
-WS_FETCH prefetch_sketch(const ws_certified *c, const ws_moves *m, int64_t p)
-{
-    const float *s = c->sketch.s + m->ids[m->pos[p]] * WS_SKETCH;
-
-    for (int i = 0; i < WS_SKETCH; i += 16) __builtin_prefetch(s + i);
 }
 
 /* t follows the combination; a step that is none ends the sketch until the next listing. */
 static void follow(const ws_certified *c, const ws_moves *m, int64_t k)
 {
     ws_row *r = &c->row[m->row[k]];
-    float *t = c->t + m->row[k] * WS_SKETCH;
+    int64_t first = m->first ? m->first[k] : 0;
     double size = 0;
 
     if (!m->first || !c->sketch.on) r->path = INFINITY;
     if (isinf(r->path)) return;
-    for (int64_t p = m->first[k]; p < m->first[k + 1]; p++) {
-        if (p + PAIRS < m->first[m->k]) prefetch_sketch(c, m, p + PAIRS);
-        c->loops->combine(t, m->coef[p], c->sketch.s + m->ids[m->pos[p]] * WS_SKETCH);
-        size += fabs((double)m->coef[p]);
-    }
+    c->loops->combine(c->t + m->row[k] * WS_SKETCH, m->coef + first, c->sketch.s, m->ids,
+                      m->pos + first, m->first[k + 1] - first, m->first[m->k] - first);
+    for (int64_t p = first; p < m->first[k + 1]; p++) size += fabs((double)m->coef[p]);
     size *= c->max_norm;
     r->path = ws_round_up(((double)r->path + size) * (1 + 1e-9));
-    /* The step was summed in float64. */
-    r->drift = ws_round_up((double)r->drift +
-                           (double)(m->first[k + 1] - m->first[k] + 8) * 0x1p-52 * size);
+    /* The step was summed in float64, coefficients of packed samples in float32. */
+    r->drift = ws_round_up(
+        (double)r->drift +
+        ((double)(m->first[k + 1] - m->first[k] + 8) * 0x1p-52 + WS_PACKED_ERROR) * size);
     /* Each addition rounds by 2^-24 of its product and of what t is then. */
     r->blur =
         ws_round_up((double)r->blur +

@@ -68,7 +68,7 @@ static ws_err prepare_batch(ws_certified *c, const ws_query *q)
         b->q[p] = known ? c->sketch.q[q->ids[p]] : 0;
         b->away[p] = 0;
         if (p < q->n && q->kind == WS_QUERY_NEAR) {
-            b->away[p] = ws_round_up(q->radius[p] * (1 + 1e-5));
+            b->away[p] = ws_round_up(q->radius[p] * (1 + 1e-5) + WS_PACKED_ERROR * c->max_norm);
             b->most_away = fmax(b->most_away, (double)b->away[p]);
         }
         for (int64_t k = 0; k < WS_SKETCH; k++)

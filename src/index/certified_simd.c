@@ -7,6 +7,16 @@
 
 #include "certified.h"
 #include "wingspan/core/dot.h"
+#include "wingspan/core/fetch.h"
+
+enum { PAIRS = 6 }; /* pairs whose sketches are fetched before their turn */
+
+/* A listed z from which no sketch is asked: the row cannot have moved so far, or has none. What passes
+ * without being asked is computed, so that any number would do. */
+static float sure_of(const ws_batch *b, const ws_row *r, float extra)
+{
+    return isinf(r->residue) ? -INFINITY : b->threshold + r->reach + extra * (float)b->most_away;
+}
 
 /* ---- portable ---- */
 
@@ -27,6 +37,7 @@ static int64_t screen_portable(const ws_batch *b, const ws_row *r, const float *
                                const int32_t *pos, const uint32_t *q, int64_t n, int32_t *out_pos,
                                float *out_z)
 {
+    float sure = sure_of(b, r, extra);
     int64_t k = 0;
 
     for (int64_t i = 0; i < n; i++) {
@@ -37,7 +48,7 @@ static int64_t screen_portable(const ws_batch *b, const ws_row *r, const float *
         sum += z + r->residue * b->q[pos[i]] + extra * b->away[pos[i]] + r->rest;
         out_pos[k] = pos[i];
         out_z[k] = z;
-        k += !(sum <= b->threshold);
+        k += z >= sure || !(sum <= b->threshold);
     }
     return k;
 }
@@ -59,9 +70,24 @@ static int64_t outside_portable(const ws_batch *b, const ws_row *r, const float 
     return k;
 }
 
-static void combine_portable(float *t, float coef, const float *s)
+/* The sketch of pair p, if there is one. */
+WS_FETCH prefetch_sketch(const float *s, const int64_t *ids, const int32_t *pos, int64_t p,
+                         int64_t more)
 {
-    for (int c = 0; c < WS_SKETCH; c++) t[c] += coef * s[c];
+    if (p >= more) return;
+    s += ids[pos[p]] * WS_SKETCH;
+    for (int c = 0; c < WS_SKETCH; c += 16) __builtin_prefetch(s + c);
+}
+
+static void combine_portable(float *t, const float *coef, const float *s, const int64_t *ids,
+                             const int32_t *pos, int64_t n, int64_t more)
+{
+    for (int64_t p = 0; p < n; p++) {
+        const float *at = s + ids[pos[p]] * WS_SKETCH;
+
+        prefetch_sketch(s, ids, pos, p + PAIRS, more);
+        for (int c = 0; c < WS_SKETCH; c++) t[c] += coef[p] * at[c];
+    }
 }
 
 /* ---- avx512 ---- */
@@ -114,7 +140,7 @@ AVX512 static inline __m128 sums(__m512 a, __m512 b, __m512 c, __m512 d)
     return _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
 }
 
-/* Four candidates at a time; where there are fewer, position 0 stands in for the others. */
+/* Four candidates at a time. */
 AVX512 static int64_t screen_avx512(const ws_batch *b, const ws_row *r, const float *t, float extra,
                                     const int32_t *pos, const uint32_t *q, int64_t n,
                                     int32_t *out_pos, float *out_z)
@@ -122,6 +148,7 @@ AVX512 static int64_t screen_avx512(const ws_batch *b, const ws_row *r, const fl
     const __m128 least = _mm_set1_ps(b->threshold - r->rest), half = _mm_set1_ps(0.5f);
     const __m128 cut = _mm_set1_ps(r->cut), step = _mm_set1_ps(r->step);
     const __m128 residue = _mm_set1_ps(r->residue), away = _mm_set1_ps(extra);
+    const __m128 sure = _mm_set1_ps(sure_of(b, r, extra));
     __m512 v[WS_SKETCH / 16];
     int64_t k = 0;
 
@@ -130,17 +157,28 @@ AVX512 static int64_t screen_avx512(const ws_batch *b, const ws_row *r, const fl
         __mmask8 in = (__mmask8)(n - i < 4 ? (1u << (n - i)) - 1 : 15u);
         __m128i p = _mm_maskz_loadu_epi32(in, pos + i);
         __m128 z = _mm_cvtepi32_ps(_mm_maskz_loadu_epi32(in, q + i)), far;
+        __mmask8 known;
+        __m128i at;
         __m512 sum[4];
 
         z = _mm_fmadd_ps(_mm_add_ps(z, half), step, cut);
-        far = _mm_fmadd_ps(residue, _mm_i32gather_ps(b->q, p, 4), z);
-        if (extra > 0) far = _mm_fmadd_ps(away, _mm_i32gather_ps(b->away, p, 4), far);
-        sum[0] = lanes(v, b->s + (int64_t)_mm_extract_epi32(p, 0) * WS_SKETCH);
-        sum[1] = lanes(v, b->s + (int64_t)_mm_extract_epi32(p, 1) * WS_SKETCH);
-        sum[2] = lanes(v, b->s + (int64_t)_mm_extract_epi32(p, 2) * WS_SKETCH);
-        sum[3] = lanes(v, b->s + (int64_t)_mm_extract_epi32(p, 3) * WS_SKETCH);
+        known = _mm_cmp_ps_mask(z, sure, _CMP_GE_OQ) & in;
+        if (known == in) {
+            _mm_storeu_si128((__m128i *)(out_pos + k), p);
+            _mm_storeu_ps(out_z + k, z);
+            k += __builtin_popcount(in);
+            continue;
+        }
+        /* One that is asked stands in for those that are not: their sketches stay where they are. */
+        at = _mm_mask_set1_epi32(p, known, pos[i + __builtin_ctz(in & ~known)]);
+        far = _mm_fmadd_ps(residue, _mm_i32gather_ps(b->q, at, 4), z);
+        if (extra > 0) far = _mm_fmadd_ps(away, _mm_i32gather_ps(b->away, at, 4), far);
+        sum[0] = lanes(v, b->s + (int64_t)_mm_extract_epi32(at, 0) * WS_SKETCH);
+        sum[1] = lanes(v, b->s + (int64_t)_mm_extract_epi32(at, 1) * WS_SKETCH);
+        sum[2] = lanes(v, b->s + (int64_t)_mm_extract_epi32(at, 2) * WS_SKETCH);
+        sum[3] = lanes(v, b->s + (int64_t)_mm_extract_epi32(at, 3) * WS_SKETCH);
         far = _mm_add_ps(sums(sum[0], sum[1], sum[2], sum[3]), far);
-        in = _mm_mask_cmp_ps_mask(in, far, least, _CMP_NLE_UQ);
+        in = _mm_mask_cmp_ps_mask(in, far, least, _CMP_NLE_UQ) | known;
         _mm_storeu_si128((__m128i *)(out_pos + k), _mm_maskz_compress_epi32(in, p));
         _mm_storeu_ps(out_z + k, _mm_maskz_compress_ps(in, z));
         k += __builtin_popcount(in);
@@ -208,12 +246,24 @@ AVX512 static int64_t outside_avx512(const ws_batch *b, const ws_row *r, const f
     return k;
 }
 
-AVX512 static void combine_avx512(float *t, float coef, const float *s)
+AVX512 static void combine_avx512(float *t, const float *coef, const float *s, const int64_t *ids,
+                                  const int32_t *pos, int64_t n, int64_t more)
 {
-    const __m512 k = _mm512_set1_ps(coef);
+    __m512 v[WS_SKETCH / 16];
 
-    for (int c = 0; c < WS_SKETCH; c += 16)
-        _mm512_storeu_ps(t + c, _mm512_fmadd_ps(k, _mm512_loadu_ps(s + c), _mm512_loadu_ps(t + c)));
+#pragma GCC unroll 4
+    for (int c = 0; c < WS_SKETCH / 16; c++) v[c] = _mm512_loadu_ps(t + 16 * c);
+    for (int64_t p = 0; p < n; p++) {
+        const float *at = s + ids[pos[p]] * WS_SKETCH;
+        const __m512 k = _mm512_set1_ps(coef[p]);
+
+        prefetch_sketch(s, ids, pos, p + PAIRS, more);
+#pragma GCC unroll 4
+        for (int c = 0; c < WS_SKETCH / 16; c++)
+            v[c] = _mm512_fmadd_ps(k, _mm512_loadu_ps(at + 16 * c), v[c]);
+    }
+#pragma GCC unroll 4
+    for (int c = 0; c < WS_SKETCH / 16; c++) _mm512_storeu_ps(t + 16 * c, v[c]);
 }
 
 const ws_certified_loops *ws_certified_simd(void)

@@ -311,8 +311,9 @@ static ws_err query(ws_index *ix, const ws_query *q, ws_hits *hits)
     ws_err err;
 
     if (ix->shard.n == 0) return WS_OK;
-    /* A sparse sample leaves out the coordinates that it has not; infinity times 0 would be NaN. */
-    if (h->wild && !x->x) return ws_scan_query(ix, NULL, q, hits);
+    /* A sparse sample leaves out the coordinates that it has not; infinity times 0 would be NaN. The
+     * tree multiplies float32 rows, which packed samples are not; they are too long for it anyway. */
+    if ((h->wild && !x->x) || ws_samples_packed(x)) return ws_scan_query(ix, NULL, q, hits);
     if ((err = ws_grow(&h->end, &h->end_capacity, q->n, sizeof *h->end, "hits of a query")))
         return err;
     for (int64_t p = 0; p < q->n; p++) {

@@ -151,11 +151,12 @@ double ws_leaves_bytes(const ws_index_plan *p)
 
 /* What a combination of k samples with sum |c_p| ||x_p|| = size may hide from a leaf, ||x|| = 1:
  * float32 rounding of the row's elements, the Gram matrix and the k + 4 float32 operations of the
- * sum below, and ws_dot itself. */
+ * sum below, ws_dot itself; of packed samples, both rounded in the Gram matrix, and coefficients times
+ * scales. */
 static double hidden(int64_t d, int64_t k, double wnorm, double size)
 {
     double row = 0x1.0001p-24 * wnorm + sqrt((double)d) * 0x1p-149;
-    double sums = ws_sgemm_error(d) + (double)(k + 6) * 0x1.01p-24;
+    double sums = ws_sgemm_error(d) + (double)(k + 6) * 0x1.01p-24 + 4 * WS_PACKED_ERROR;
     double dot = (double)(d + 8) * 0x1p-52;
 
     return (row + sums * size + dot * (2 * wnorm + size)) * (1 + (double)(k + 6) * 0x1p-22);

@@ -430,8 +430,9 @@ ws_err ws_propose_rows(ws_proposer *p, const float *w, int64_t d, const int64_t 
 
 double ws_propose_margin(int64_t d)
 {
-    /* sgemm's bound, and that of ws_dot: d additions at most, in double. */
-    return ws_sgemm_error(d) + (double)(d + 8) * 0x1p-53;
+    /* sgemm's bound, and that of ws_dot: d additions at most, in double; and what a packed sample's
+     * float32 row is rounded by. */
+    return ws_sgemm_error(d) * (1 + WS_PACKED_ERROR) + WS_PACKED_ERROR + (double)(d + 8) * 0x1p-53;
 }
 
 float ws_propose_cut(double above, double wnorm, double xnorm, int64_t d)

@@ -2,8 +2,8 @@
  *
  * How the bytes are chosen is free: what they lose is measured, in double, against the float32
  * scale that is stored.  Every bound is rounded up by far more than double loses, and what the
- * float32 evaluation in `keep` may lose, at most eight roundings of the size of its terms, is added to a
- * sample's lost: the terms are no larger than |w - dw| (|x - dx| + 2 |t'| sqrt(d)). */
+ * float32 evaluation in `keep` may lose, at most eight roundings of the size of its terms, and what a
+ * packed sample's float32 row is rounded by, is added to a sample's lost: the terms are no larger than |w - dw| (|x - dx| + 2 |t'| sqrt(d)). */
 #include "quant.h"
 
 #include <float.h>

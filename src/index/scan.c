@@ -258,7 +258,7 @@ ws_err ws_scan_query(ws_index *ix, const double *norm, const ws_query *q, ws_hit
     const ws_samples *x = ws_query_samples(ix, q, &ids);
     ws_err err = ws_scan_prepare(ix, q->n);
 
-    if (!err && q->n <= FEW && ix->shard.d <= SHORT && x->x && !q->mask)
+    if (!err && q->n <= FEW && ix->shard.d <= SHORT && x->x && !ws_samples_packed(x) && !q->mask)
         return scan_few(ix, q, hits);
     if (!err && q->n > DIRECT) err = ws_propose_samples(ix->proposer, x, ids, q->n);
     for (int64_t from = 0; from < ix->shard.n && !err;) {

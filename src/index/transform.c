@@ -114,5 +114,6 @@ double ws_transform_margin(const ws_blocks *b)
 {
     double units = 3 + (double)b->chunks + log2((double)b->q);
 
-    return units * 0x1p-24 / (1 - units * 0x1p-24) + (double)(b->d + 8) * 0x1p-53;
+    return units * 0x1p-24 / (1 - units * 0x1p-24) * (1 + WS_PACKED_ERROR) + WS_PACKED_ERROR +
+           (double)(b->d + 8) * 0x1p-53;
 }

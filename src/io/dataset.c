@@ -10,6 +10,10 @@
 #include "wingspan/core/alloc.h"
 #include "wingspan/core/hash.h"
 
+/* Numbers of all samples from which bytes are kept: 8 MB in float32, more than a second cache holds.
+ * Columns at least: fewer are read faster as they are. */
+enum { PACKED_FROM = 2 << 20, PACKED_LEAST = 64 };
+
 void ws_loading_warn(ws_loading *l, const char *fmt, ...)
 {
     va_list ap;
@@ -58,14 +62,14 @@ static ws_err copy_preparation(const ws_preparation *from, ws_preparation *to)
     return copy_array(&to->label, from->label, from->classes, 8);
 }
 
-/* Are the samples bytes that unpack exactly, and so many that it is of use? */
+/* Are the samples bytes that stand for what is prepared, and so many that it is of use? */
 static int is_packed(const ws_loading *l)
 {
     const ws_reader *r = &l->reader;
 
-    return r->byte[0] && (r->byte[1] || r->n[1] == 0) && r->d <= WS_PACKED_MOST &&
+    return l->opt->pack && r->byte[0] && (r->byte[1] || r->n[1] == 0) && r->d >= PACKED_LEAST &&
            (l->prep.kind == WS_PREPARE_UNIT || l->prep.kind == WS_PREPARE_CENTER_UNIT) &&
-           (r->n[0] + r->n[1]) * r->d > WS_PACKED_FROM;
+           (r->n[0] + r->n[1]) * r->d > PACKED_FROM;
 }
 
 /* Leaders: open the file and find its shape. */
@@ -125,8 +129,8 @@ static size_t lay_out(const ws_loading *l, struct ws_dataset_store *s, char *bas
     s->x = place(base, at);
     at += rounded(n * (size_t)l->f.d * sizeof *s->x);
     if (!l->f.packed) return at;
-    s->middle = place(base, at);
-    at += rounded((size_t)l->f.d * sizeof *s->middle);
+    s->level = place(base, at);
+    at += rounded((size_t)l->f.d * sizeof *s->level);
     s->scale = place(base, at);
     at += rounded(n * sizeof *s->scale);
     s->byte = place(base, at);
@@ -183,7 +187,7 @@ static void fill(ws_loading *l, ws_dataset *ds)
     ds->d = l->f.d;
     ds->columns = l->f.columns;
     ds->all = (ws_samples){.n = ds->n + ds->n_test, .d = ds->d, .x = s->x, .norm = s->norm};
-    if (s->byte) ds->all.packed = (ws_packed){s->byte, s->middle, s->scale};
+    if (s->byte) ds->all.packed = (ws_packed){s->byte, s->level, s->scale, NULL};
     ds->packed = l->f.packed;
     ds->label = s->label;
     ds->value = s->value;

@@ -23,10 +23,9 @@ struct ws_dataset_store {
     float *value;   /* [(n + n_test) x columns], or NULL */
     float *x;       /* [(n + n_test) x d]; NULL if only the shape was asked for */
     double *norm;   /* [n + n_test] */
-    float *
-        middle; /* [d] these three: NULL if not packed (f.packed) or only the shape was asked for */
-    float *scale;  /* [n + n_test] */
-    uint8_t *byte; /* [(n + n_test) x d] */
+    double *level;  /* [d] these three: NULL if not packed (f.packed) or only the shape is wanted */
+    float *scale;   /* [n + n_test] */
+    uint8_t *byte;  /* [(n + n_test) x d] */
 };
 
 typedef struct ws_loading {

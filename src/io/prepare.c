@@ -1,8 +1,9 @@
 /* prepare.c - centre, standardise, scale to unit norm; and the norms that everyone needs.
  *
  * One rank a node does it alone, in float64 and in the order of the file, so that the bits do not
- * depend on the ranks; bytes to unit norm in float32, as ws_packed has it. Passes over slabs of rows: read (and checked), deviation, final. When only
- * the shape is wanted the slabs are read again in each pass and nothing is kept. */
+ * depend on the ranks; bytes to unit norm in float32, what ws_packed has rounded once. Passes over slabs of
+ * rows: read (and checked), deviation, final. When only the shape is wanted the slabs are read again in
+ * each pass and nothing is kept. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -160,7 +161,7 @@ static ws_err finish(pass *p, int part, int64_t at, int64_t k, float *rows)
         int64_t place = at + i + (part ? l->f.n : 0);
         double norm;
         if ((err = prepare_any(p, part, at + i, place, rows + i * l->f.d))) return err;
-        norm = ws_samples_norm(&one, 0);
+        norm = ws_samples_norm(&one, 0) * (l->f.packed ? 1 + WS_PACKED_ERROR : 1);
         l->store->norm[place] = norm;
         if (norm > l->f.max_norm) l->f.max_norm = norm;
         if (part == 0) p->squares += norm * norm;
@@ -228,7 +229,8 @@ static ws_err work(pass *p)
         if ((err = column_scale(p))) return err;
     }
     find_middle(p);
-    if (l->store->middle) memcpy(l->store->middle, p->middle, (size_t)d * sizeof *p->middle);
+    for (int64_t j = 0; l->store->level && j < d; j++)
+        l->store->level[j] = (double)WS_PACKED_ZERO + (double)p->middle[j];
     for (int part = 0; part < 2; part++)
         if ((err = each_slab(p, part, 0, finish))) return err;
     /* Samples scaled to norm 1 have it but for rounding. */

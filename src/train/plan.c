@@ -75,9 +75,8 @@ ws_err ws_run_plan(const ws_run *r, ws_plan *p)
         p->weights = ws_implicit_bytes(&spec, r->ds->n, (double)ip.n, ip.active);
         p->optimiser = 8 * (pairs + 2 * order + (double)r->ds->n * (double)r->ds->n);
     }
-    p->exchange =
-        entries * (2 * sizeof(double) + 2 * sizeof(int64_t)) +
-        (double)ws_near_bytes(r->batch, r->ds->n, r->ds->d, r->ds->packed && !spec.float64);
+    p->exchange = entries * (2 * sizeof(double) + 2 * sizeof(int64_t)) +
+                  (double)ws_near_bytes(r->batch, r->ds->n, r->ds->d, r->ds->packed);
     p->data = ws_dataset_bytes(r->ds->n + r->ds->n_test, r->ds->d, r->ds->columns, r->ds->packed);
     p->base = base;
     p->active = spec.phi->smooth ? (double)spec.m : (double)spec.m * ws_gauss_tail(r->opt.shift);

@@ -232,7 +232,9 @@ static int labels_fit(const ws_predictor *p, const ws_dataset *ds)
 ws_err ws_predictor_run(ws_predictor *p, const char *data, const char *part, const char *file,
                         ws_score *score)
 {
-    ws_dataset_options o = {.prepare = p->prep.kind, .stored = &p->prep};
+    ws_dataset_options o = {.prepare = p->prep.kind,
+                            .stored = &p->prep,
+                            .pack = !p->net->spec.implicit && !p->net->spec.float64};
     ws_dataset *ds = NULL;
     int64_t first = 0, n = 0;
     double *out = NULL;

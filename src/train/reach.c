@@ -99,7 +99,7 @@ static ws_err ask(ws_run *r, int64_t n, reach *m)
 {
     ws_query q = {
         .kind = WS_QUERY_SAMPLE, .n = n, .ids = m->ids, .threshold = r->net->spec.threshold};
-    ws_err err = ws_near_gather(&r->near, &r->ds->all, m->ids, n, r->ds->n, 1);
+    ws_err err = ws_near_gather(&r->near, &r->ds->all, m->ids, n, r->ds->n);
 
     if (err) return err;
     q.copy = r->near.x.n > 0 ? &r->near.x : NULL;

@@ -185,11 +185,14 @@ ws_run *ws_session_run(struct ws_session *s);
 /* options.c - local */
 ws_err ws_options_check(const ws_train_options *o);
 
-/** Copy the samples of a batch of n out of n_all, where that pays; packed: perhaps only as bytes.
+/** Copy the samples of a batch of n out of n_all, where that pays, packed ones as bytes only.
  *  Not collective.  @return local: WS_ERR_NOMEM */
 ws_err ws_near_gather(ws_near *g, const ws_samples *all, const int64_t *ids, int64_t n,
-                      int64_t n_all, int packed);
+                      int64_t n_all);
 void ws_near_free(ws_near *g);
+
+/** Are n packed samples of length d copied as differences too?  Not collective. */
+int ws_near_apart(int64_t n, int64_t d);
 
 /** Bytes of such a copy of n of n_all samples of length d; 0: there will be none. */
 int64_t ws_near_bytes(int64_t n, int64_t n_all, int64_t d, int packed);

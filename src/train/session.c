@@ -47,6 +47,8 @@ ws_session_facts ws_session_about(const ws_session *s)
     const ws_run *r = &s->run;
 
     return (ws_session_facts){.n = r->ds->n,
+                              .packed = ws_samples_packed(&r->ds->all) &&
+                                        !(r->batch < r->ds->n && ws_near_apart(r->batch, r->ds->d)),
                               .n_test = r->ds->n_test,
                               .d = r->ds->d,
                               .width = r->net->spec.m,

@@ -20,6 +20,8 @@ ws_err ws_run_data(ws_run *r, const ws_preparation *stored)
     ws_err err;
 
     o.prepare = (ws_prepare)ws_prepare_find(r->opt.prepare);
+    /* Others read float32 samples only. */
+    o.pack = !ws_is_implicit(&r->opt) && strcmp(r->opt.precision, "float64") != 0;
     if ((err = ws_dataset_load(r->comm, r->opt.data, &o, &r->ds))) return err;
     r->targets = (ws_targets){.c = r->ds->columns,
                               .label = r->ds->label,

@@ -149,7 +149,7 @@ static ws_err local_share(ws_run *r, const int64_t *ids, int64_t n, int64_t k)
     ws_index_tick(r->ix, r->step);
     if ((err = r->pending) || (err = ws_run_room(r, n)) ||
         (err = ws_meeting_open(&r->meet, entries + 1, k)) ||
-        (err = ws_near_gather(&r->near, &r->ds->all, ids, n, r->ds->n, !r->net->spec.float64)))
+        (err = ws_near_gather(&r->near, &r->ds->all, ids, n, r->ds->n)))
         return err;
     q.copy = r->near.x.n > 0 ? &r->near.x : NULL;
     if ((err = ws_fired(r->net, r->ix, &r->ds->all, &q, &r->filter, &r->hits))) return err;

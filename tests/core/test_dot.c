@@ -135,13 +135,17 @@ static void a_combined_step_has_the_bits_of_its_parts(void **state)
     }
 }
 
-/* The same samples as bytes and as the float32 numbers that they stand for. */
-static void make_packed(int64_t d, uint8_t *byte, float *middle, float *scale, float *to)
+/* The same samples as bytes and as float32 numbers. */
+static void make_packed(int64_t d, uint8_t *byte, double *level, float *scale, float *to)
 {
     ws_key key = {6, WS_STREAM_TEST, 0};
+    float middle[D];
 
     ws_random_normal(&key, 0, d, 100, middle);
-    for (int64_t j = 0; j < d; j++) middle[j] = rintf(fabsf(middle[j]) * 0x1p14f) * 0x1p-14f;
+    for (int64_t j = 0; j < d; j++) {
+        middle[j] = fminf(255, rintf(fabsf(middle[j]) * 0x1p14f) * 0x1p-14f);
+        level[j] = 4096 + (double)middle[j];
+    }
     for (int64_t i = 0; i < N; i++) {
         scale[i] = 1 / (300 + 7.7f * (float)i);
         for (int64_t j = 0; j < d; j++) {
@@ -152,6 +156,28 @@ static void make_packed(int64_t d, uint8_t *byte, float *middle, float *scale, f
     }
 }
 
+/* What dot.h says of a packed sample, in so many words. */
+static double product_of(const float *v, const ws_samples *s, int64_t i)
+{
+    double lane[16] = {0};
+
+    for (int64_t j = 0; j < s->d; j++)
+        lane[j % 16] +=
+            (double)v[j] * ((double)s->packed.byte[i * s->d + j] - (s->packed.level[j] - 4096));
+    for (int half = 8; half > 0; half /= 2)
+        for (int l = 0; l < half; l++) lane[l] += lane[l + half];
+    return lane[0] * (double)s->packed.scale[i];
+}
+
+static void add_to(double *sum, float coef, const ws_samples *s, int64_t i)
+{
+    float scaled = coef * s->packed.scale[i];
+
+    for (int64_t j = 0; j < s->d; j++)
+        sum[j] +=
+            (double)scaled * ((double)s->packed.byte[i * s->d + j] - (s->packed.level[j] - 4096));
+}
+
 /* Rows of 9 to 13 samples; so many samples are claimed that they are taken a line at a time. */
 static void rows_combined_together_have_the_bits_of_each(void **state)
 {
@@ -160,9 +186,10 @@ static void rows_combined_together_have_the_bits_of_each(void **state)
     const int64_t ids[] = {4, 0, 7, 2}, at[ROWS] = {0, 2, 1}, first[ROWS + 1] = {0, 9, 20, 33};
     int32_t pos[33];
     float coef[33];
-    double delta[D], square[ROWS], again[ROWS], *scratch;
+    double delta[D + 33], square[ROWS], *scratch;
     static uint8_t byte[N * D];
-    static float middle[D], scale[N], y[N * D];
+    static double level[D];
+    static float scale[N], y[N * D];
 
     (void)state;
     for (int p = 0; p < 33; p++) {
@@ -171,93 +198,96 @@ static void rows_combined_together_have_the_bits_of_each(void **state)
     }
     for (size_t t = 0; t < 3 * sizeof length / sizeof *length; t++) {
         int64_t d = length[t / 3];
-        ws_samples dense = {.n = (5 << 20) / d, .d = d, .x = y};
-        ws_combination m = {row[1], ROWS, at, first, pos, coef, ids};
+        for (int form = 0; form < 2; form++) {
+            ws_samples all = {.n = (9 << 20) / d, .d = d, .x = y};
+            ws_combination m = {row[1], ROWS, at, first, pos, coef, ids};
 
-        if (!ws_simd_select(paths[t % 3])) continue;
-        make_packed(d, byte, middle, scale, y);
-        for (int64_t k = 0; k < ROWS * d; k++) row[1][k] = w[k % D] + (float)k;
-        assert_int_equal(
-            ws_alloc(&scratch, ws_combine_scratch(&m, &dense), sizeof *scratch, "test"), WS_OK);
-        ws_rows_combine(&m, &dense, scratch, square);
-        memcpy(row[0], row[1], sizeof row[0]);
-        for (int64_t k = 0; k < ROWS * d; k++) row[1][k] = w[k % D] + (float)k;
-        dense.x = NULL; /* and from bytes */
-        dense.packed = (ws_packed){byte, middle, scale};
-        ws_rows_combine(&m, &dense, scratch, again);
-        ws_free(&scratch);
-        assert_memory_equal(square, again, sizeof square);
-        assert_memory_equal(row[0], row[1], sizeof row[0]);
-        dense = (ws_samples){.n = dense.n, .d = d, .x = y};
-        for (int64_t k = 0; k < ROWS * d; k++) row[0][k] = w[k % D] + (float)k;
-        for (int k = 0; k < ROWS; k++)
-            assert_true(same(ws_row_combine(row[0] + at[k] * d, coef + first[k], &dense, ids,
-                                            pos + first[k], first[k + 1] - first[k], delta, NULL),
-                             square[k]));
-        assert_memory_equal(row[0], row[1], sizeof row[0]);
+            if (!ws_simd_select(paths[t % 3])) continue;
+            make_packed(d, byte, level, scale, y);
+            if (form == 1) all.packed = (ws_packed){byte, level, scale, NULL};
+            for (int64_t k = 0; k < ROWS * d; k++) row[0][k] = row[1][k] = w[k % D] + (float)k;
+            assert_int_equal(
+                ws_alloc(&scratch, ws_combine_scratch(&m, &all), sizeof *scratch, "test"), WS_OK);
+            ws_rows_combine(&m, &all, scratch, square);
+            ws_free(&scratch);
+            all.n = N; /* few: one by one */
+            for (int k = 0; k < ROWS; k++)
+                assert_true(
+                    same(ws_row_combine(row[0] + at[k] * d, coef + first[k], &all, ids,
+                                        pos + first[k], first[k + 1] - first[k], delta, NULL),
+                         square[k]));
+            assert_memory_equal(row[0], row[1], sizeof row[0]);
+        }
     }
 }
 
-/* Products, rows, norms and steps, once few samples and once so many that other code takes them. */
-static void compare_packed(const ws_samples *dense, const ws_samples *packed)
+/* Products, rows, norms and steps from bytes, as defined, and near those of the float32 rows. */
+static void check_packed(const ws_samples *packed, const float *y)
 {
-    int64_t ids[] = {7, 0, 3, 3, 8, 1, 2}, d = dense->d;
+    int64_t ids[] = {7, 0, 3, 3, 8, 1, 2}, d = packed->d;
     int32_t pos[] = {0, 1, 2, 4, 5, 6, 0, 3, 6, 1, 2};
     float coef[] = {0.3f, -1.7f, 1e-3f, 41, -0.25f, 1e5f, 3, -7, 0.125f, 9, 2}, row[2][D];
-    double z[2][N], sum[2][D];
+    double z[N], sum[2][D], scratch[D + 11];
     ws_samples part;
 
     for (int64_t n = 0; n <= 7; n++) {
-        ws_dot_many(w, dense, ids, n, z[0]);
-        ws_dot_many_ahead(w, packed, ids, n, z[1], w);
-        assert_memory_equal(z[0], z[1], (size_t)n * sizeof **z);
+        ws_dot_many_ahead(w, packed, ids, n, z, w);
+        for (int64_t k = 0; k < n; k++) assert_true(same(z[k], product_of(w, packed, ids[k])));
     }
-    ws_dot_many(w, ws_samples_from(packed, 2, N - 2, &part), NULL, N - 2, z[1]);
+    ws_dot_many(w, ws_samples_from(packed, 2, N - 2, &part), NULL, N - 2, z);
     for (int i = 0; i < N; i++) {
-        assert_true(i < 2 || same(z[1][i - 2], ws_dot(w, dense->x + i * d, d)));
+        double norm = sqrt(ws_norm2(y + i * d, d)), size = norm * sqrt(ws_norm2(w, d));
+
+        assert_true(i < 2 || same(z[i - 2], product_of(w, packed, i)));
+        assert_true(i < 2 || fabs(z[i - 2] - ws_dot(w, y + i * d, d)) <= 0x1.1p-24 * size);
         ws_samples_row(packed, i, row[1]);
-        assert_memory_equal(row[1], dense->x + i * d, (size_t)d * sizeof(float));
-        assert_true(same(ws_samples_norm(packed, i), ws_samples_norm(dense, i)));
+        assert_memory_equal(row[1], y + i * d, (size_t)d * sizeof(float));
+        assert_true(ws_samples_norm(packed, i) >= norm);
+        assert_true(ws_samples_norm(packed, i) <= norm * (1 + 0x1p-22));
     }
     for (int64_t n = 0; n <= 11; n++) {
         double square[2];
 
-        for (int k = 0; k < 2; k++) {
-            memcpy(row[k], w, sizeof row[k]);
-            square[k] =
-                ws_row_combine(row[k], coef, k ? packed : dense, ids, pos, n, sum[k], row[0]);
+        memset(sum[0], 0, sizeof sum[0]);
+        memset(sum[1], 0, sizeof sum[1]);
+        for (int64_t p = 0; p < n; p++) {
+            add_to(sum[0], coef[p], packed, ids[pos[p]]);
+            ws_axpy_sample(sum[1], coef[p], packed, ids[pos[p]]);
         }
+        assert_memory_equal(sum[0], sum[1], sizeof sum[0]);
+        for (int k = 0; k < 2; k++) memcpy(row[k], w, sizeof row[k]);
+        square[0] = ws_row_add(row[0], sum[0], d);
+        square[1] = ws_row_combine(row[1], coef, packed, ids, pos, n, scratch, row[0]);
         assert_true(same(square[0], square[1]));
         assert_memory_equal(row[0], row[1], sizeof row[0]);
     }
-    for (int k = 0; k < 2; k++) {
-        memset(sum[k], 0, sizeof sum[k]);
-        ws_axpy_sample(sum[k], 0.7f, k ? packed : dense, 5);
-    }
-    assert_memory_equal(sum[0], sum[1], sizeof sum[0]);
 }
 
-static void packed_samples_are_what_they_unpack_to(void **state)
+static void packed_samples_are_read_as_bytes(void **state)
 {
-    static const int64_t length[] = {1, 7, 15, 16, 17, 63, 64, 79, 143, D};
+    static const int64_t length[] = {1, 7, 15, 16, 17, 63, 64, 79, 80, 143, D};
     static uint8_t byte[N * D];
-    static float middle[D], scale[N], y[N * D];
+    static double level[D];
+    static float scale[N], y[N * D], apart[N * D];
 
     (void)state;
     for (size_t t = 0; t < 3 * sizeof length / sizeof *length; t++) {
         int64_t d = length[t / 3];
-        ws_samples dense = {.n = N, .d = d, .x = y};
-        ws_samples packed = {.n = N, .d = d, .packed = {byte, middle, scale}};
+        ws_samples packed = {.n = N, .d = d, .packed = {byte, level, scale, NULL}};
 
         if (!ws_simd_select(paths[t % 3])) continue;
-        make_packed(d, byte, middle, scale, y);
-        compare_packed(&dense, &packed);
-        packed.x = y; /* both forms: few samples are read as numbers, many as bytes */
-        assert_false(ws_samples_packed(&packed));
-        compare_packed(&dense, &packed);
-        packed.n = (5 << 20) / d;
-        assert_true(ws_samples_packed(&packed));
-        compare_packed(&dense, &packed);
+        make_packed(d, byte, level, scale, y);
+        check_packed(&packed, y);
+        packed.x = y; /* whether or not they are also there as numbers */
+        check_packed(&packed, y);
+        packed.n = (9 << 20) / d;
+        check_packed(&packed, y);
+        for (int64_t k = 0; k < N * d; k++)
+            apart[k] = (float)((double)byte[k] - (level[k % d] - 4096));
+        packed.packed.apart = apart; /* and whether or not they are there as differences */
+        check_packed(&packed, y);
+        packed.n = N;
+        check_packed(&packed, y);
     }
 }
 
@@ -279,7 +309,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test_setup(updates_have_the_same_bits_on_every_path, setup),
     cmocka_unit_test_setup(a_combined_step_has_the_bits_of_its_parts, setup),
     cmocka_unit_test_setup(rows_combined_together_have_the_bits_of_each, setup),
-    cmocka_unit_test_setup(packed_samples_are_what_they_unpack_to, setup),
+    cmocka_unit_test_setup(packed_samples_are_read_as_bytes, setup),
     cmocka_unit_test_setup(a_norm_is_bounded_from_above, setup),
 };
 

@@ -151,7 +151,7 @@ static void check_bytes(const ws_dataset *ds)
 
 static void many_bytes_are_kept_packed_too(void **state)
 {
-    ws_dataset_options o = {.samples = 0};
+    ws_dataset_options o = {.pack = 1};
     ws_dataset *ds;
 
     (void)state;

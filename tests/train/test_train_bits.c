@@ -135,10 +135,10 @@ static void so_they_do_for_smooth_activations(void **state)
     }
 }
 
-/* Batches of bytes that no second cache holds are copied and read packed. */
+/* Bytes are read as such, small batches as differences too; what was copied is checked by what was not. */
 static void so_they_do_for_batches_of_bytes(void **state)
 {
-    static const char *const kinds[] = {"certified", "quantized", "halfspace"};
+    static const char *const kinds[] = {"certified", "quantized", "halfspace", "dtree", "wtree"};
     enum { MANY = 560, WIDE = 4001 };
     static uint8_t byte[MANY][WIDE];
     static int32_t y[MANY];
@@ -147,8 +147,10 @@ static void so_they_do_for_batches_of_bytes(void **state)
                                {"/y", WS_INT32, MANY, here ? 0 : MANY, here ? MANY : 0, 0, y}};
     const char *base = "data=bytes.h5 prepare=center-unit width=23 shift=1 optimizer=sgd batch=530 "
                        "steps=3 rate=2";
+    static const char *const paths[] = {"portable", "avx2", "avx512"};
+    const char *was = ws_simd_name();
     char words[300];
-    uint64_t want;
+    uint64_t want, small;
 
     (void)state;
     for (int i = 0; i < MANY; i++) {
@@ -167,6 +169,16 @@ static void so_they_do_for_batches_of_bytes(void **state)
         snprintf(words, sizeof words, "%s index=%s slack=0.05", base, kinds[k]);
         assert_int_equal(run_on(world.size, words, "all.h5"), want);
     }
+    snprintf(words, sizeof words, "%s batch=40 index=scan", base);
+    small = run_on(1, words, "one.h5");
+    for (size_t k = 0; k < sizeof paths / sizeof *paths; k++) {
+        if (!ws_simd_select(paths[k])) continue;
+        snprintf(words, sizeof words, "%s index=certified verify-index=9", base);
+        assert_int_equal(run_on(world.size, words, "all.h5"), want);
+        snprintf(words, sizeof words, "%s batch=40 index=certified verify-index=9", base);
+        assert_int_equal(run_on(world.size, words, "all.h5"), small);
+    }
+    ws_simd_select(was);
     snprintf(words, sizeof words, "%s momentum=0.9 bias=trained", base);
     assert_int_equal(run_on(world.size, words, "all.h5"), run_on(1, words, "one.h5"));
     snprintf(words, sizeof words, "%s precision=float64", base);

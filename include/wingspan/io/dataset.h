@@ -64,6 +64,7 @@ typedef struct ws_dataset_options {
     int64_t samples; /* read only the first so many of x and y; 0: all */
     int need_y;      /* fail without labels */
     int only_shape;  /* --dry-run: read shapes, labels and norms' statistics, keep no x */
+    int pack;        /* keep many bytes as they are, too: all.packed, if unit or center-unit */
 } ws_dataset_options;
 
 /** Load and prepare a data set.

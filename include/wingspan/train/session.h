@@ -16,6 +16,7 @@ typedef struct ws_session_facts {
     int64_t n, n_test, d, width; /* samples, test samples, columns, neurons over all ranks */
     int32_t outputs;
     int64_t batch, per_epoch; /* samples a step, steps an epoch */
+    int packed;               /* 1: products and updates read samples as bytes (core/samples.h) */
     double rate;              /* of the first step */
     const char *index, *loss; /* `loss` is valid while the session is open, `index` always */
     double seconds;           /* of opening: data, network, index, rate */

@@ -379,11 +379,13 @@ static void dot_bytes(const float *w, const uint8_t *const *x, int64_t n, int64_
     (places_bytes() ? bytes_any : ws_dot_avx2.dot_bytes)(w, x, n, d, level, z, f);
 }
 
-/* 16 `groups` coordinates from j on; groups and ahead, 0 or not, are constants where this is inlined. */
-VBMI static inline __attribute__((always_inline)) void bytes_combine(float *w, const float *coef,
-                                                                     const ws_bytes *b, int64_t n,
-                                                                     int64_t j, const int groups,
-                                                                     const int ahead, lanes *square)
+enum { WIDENED = 512 }; /* coefficients of a row that are widened once for all its coordinates */
+
+/* 16 `groups` coordinates from j on of a row plus samples; wide: coef in float64, or NULL. groups, ahead,
+ * 0 or not, and whether there is a wide, are constants where this is inlined. */
+VBMI static inline __attribute__((always_inline)) void
+bytes_combine(float *w, const float *coef, const double *wide, const ws_bytes *b, int64_t n,
+              int64_t j, const int groups, const int ahead, lanes *square)
 {
     const places p = places_make();
     const uint8_t *x = b->x + j;
@@ -394,7 +396,7 @@ VBMI static inline __attribute__((always_inline)) void bytes_combine(float *w, c
     for (int g = 0; g < groups; g++) a[g] = (lanes){_mm512_setzero_pd(), _mm512_setzero_pd()};
     for (int64_t q = 0; q < n; q++) {
         const uint8_t *at = x + b->stride * b->at[q];
-        __m512d c = _mm512_set1_pd((double)coef[q]);
+        __m512d c = _mm512_set1_pd(wide ? wide[q] : (double)coef[q]);
 
         if (ahead)
             __builtin_prefetch(x + b->stride * b->at[q + b->ahead < n ? q + b->ahead : n - 1]);
@@ -420,23 +422,40 @@ VBMI static inline __attribute__((always_inline)) void bytes_combine(float *w, c
     }
 }
 
-VBMI static void bytes_combine_any(float *w, const float *coef, const ws_bytes *b, int64_t n,
-                                   int64_t d, double *square, const float *soon)
+/* All coordinates, 64 at a time. */
+VBMI static inline __attribute__((always_inline)) void
+bytes_combine_all(float *w, const float *coef, const double *wide, const ws_bytes *b, int64_t n,
+                  int64_t d, const int ahead, lanes *s, const float *soon)
 {
-    lanes s = {_mm512_loadu_pd(square), _mm512_loadu_pd(square + 8)};
     int64_t j = 0;
 
     for (; j + 64 <= d; j += 64) {
         for (int k = 0; soon && k < 64; k += 16) __builtin_prefetch(soon + j + k, 0, 2);
-        if (b->ahead)
-            bytes_combine(w, coef, b, n, j, 4, 1, &s);
-        else
-            bytes_combine(w, coef, b, n, j, 4, 0, &s);
+        bytes_combine(w, coef, wide, b, n, j, 4, ahead, s);
     }
     for (; j < d; j += 16) {
         if (soon) __builtin_prefetch(soon + j, 0, 2);
-        bytes_combine(w, coef, b, n, j, 1, 0, &s);
+        bytes_combine(w, coef, wide, b, n, j, 1, 0, s);
     }
+}
+
+VBMI static void bytes_combine_any(float *w, const float *coef, const ws_bytes *b, int64_t n,
+                                   int64_t d, double *square, const float *soon)
+{
+    double wide[WIDENED];
+    lanes s = {_mm512_loadu_pd(square), _mm512_loadu_pd(square + 8)};
+
+    for (int64_t q = 0; q < n && n <= WIDENED; q += 8) {
+        __mmask8 m = (__mmask8)(n - q < 8 ? (1u << (n - q)) - 1 : 255);
+
+        _mm512_mask_storeu_pd(wide + q, m, _mm512_cvtps_pd(_mm256_maskz_loadu_ps(m, coef + q)));
+    }
+    if (n > WIDENED)
+        bytes_combine_all(w, coef, NULL, b, n, d, 1, &s, soon);
+    else if (b->ahead)
+        bytes_combine_all(w, coef, wide, b, n, d, 1, &s, soon);
+    else
+        bytes_combine_all(w, coef, wide, b, n, d, 0, &s, soon);
     _mm512_storeu_pd(square, s.lo);
     _mm512_storeu_pd(square + 8, s.hi);
 }

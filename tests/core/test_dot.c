@@ -263,6 +263,27 @@ static void check_packed(const ws_samples *packed, const float *y)
     }
 }
 
+/* A row on which so many samples fire that their coefficients are not widened together. */
+static void check_many(const ws_samples *packed)
+{
+    enum { PAIRS = 700 };
+    int64_t ids[N], d = packed->d;
+    int32_t pos[PAIRS];
+    float coef[PAIRS], row[2][D];
+    double sum[D] = {0}, scratch[D + PAIRS], square;
+
+    for (int i = 0; i < N; i++) ids[i] = i;
+    for (int p = 0; p < PAIRS; p++) {
+        pos[p] = p * 7 % N;
+        coef[p] = 0.37f * (float)(p % 19) - 3;
+        add_to(sum, coef[p], packed, pos[p]);
+    }
+    for (int k = 0; k < 2; k++) memcpy(row[k], w, sizeof row[k]);
+    square = ws_row_add(row[0], sum, d);
+    assert_true(same(ws_row_combine(row[1], coef, packed, ids, pos, PAIRS, scratch, NULL), square));
+    assert_memory_equal(row[0], row[1], sizeof row[0]);
+}
+
 static void packed_samples_are_read_as_bytes(void **state)
 {
     static const int64_t length[] = {1, 7, 15, 16, 17, 63, 64, 79, 80, 143, D};
@@ -278,6 +299,7 @@ static void packed_samples_are_read_as_bytes(void **state)
         if (!ws_simd_select(paths[t % 3])) continue;
         make_packed(d, byte, level, scale, y);
         check_packed(&packed, y);
+        check_many(&packed);
         packed.x = y; /* whether or not they are also there as numbers */
         check_packed(&packed, y);
         packed.n = (9 << 20) / d;

@@ -5,13 +5,14 @@
  * coordinates or 64 of packed samples, which the third cache holds (60000 samples: 3.8 MB), and added to
  * these coordinates of all rows. MNIST, width 131072 of a rank, ns a sample and row: float32 120, packed
  * 65. Two or four lines of float32 at a time lose (165 ns), and so do tiles of rows, each of which copies
- * the samples again, and packed lines that are unpacked to float32 (110).
+ * the samples again, and packed lines that are unpacked to float32 (110). Row by row, fetching the packed
+ * samples of the next row gains nothing (batch 4096: 157, 152 ms with, 155, 150 without), and lines of
+ * so few lose (190).
  *
  * Rows go backwards: the last that a query has read are the likeliest to be still in a cache. */
 #include <string.h>
 
 #include "wingspan/core/dot.h"
-#include "wingspan/core/fetch.h"
 
 #include "dot_impl.h"
 
@@ -70,16 +71,6 @@ static void combine_rows(float *w, const float *coef, const ws_samples *s, const
                                   sum, square, &f);
         f.row = w;
         memcpy(x, later, sizeof x);
-    }
-}
-
-/* All lines of the samples of the next row. */
-WS_FETCH fetch_samples(const ws_samples *s, const int64_t *ids, const int32_t *pos, int64_t n)
-{
-    for (int64_t p = 0; p < n; p++) {
-        const uint8_t *x = s->packed.byte + ids[pos[p]] * s->d;
-
-        for (int64_t j = 0; j < s->d; j += LINE) __builtin_prefetch(x + j);
     }
 }
 
@@ -261,8 +252,6 @@ static void combine_together(const ws_combination *m, const ws_samples *s, doubl
 
 void ws_rows_combine(const ws_combination *m, const ws_samples *s, double *scratch, double *square)
 {
-    int packed = ws_samples_packed(s) && !s->packed.apart && ws_samples_far(s);
-
     if (together(m, s)) {
         combine_together(m, s, scratch, square);
         return;
@@ -270,8 +259,6 @@ void ws_rows_combine(const ws_combination *m, const ws_samples *s, double *scrat
     for (int64_t i = m->k - 1; i >= 0; i--) {
         int64_t first = m->first[i], soon = i >= SOON ? i - SOON : i;
 
-        if (packed && i > 0)
-            fetch_samples(s, m->ids, m->pos + m->first[i - 1], first - m->first[i - 1]);
         square[i] =
             ws_row_combine(m->w + m->row[i] * s->d, m->coef + first, s, m->ids, m->pos + first,
                            m->first[i + 1] - first, scratch, m->w + m->row[soon] * s->d);

@@ -19,7 +19,19 @@ static ws_err alloc_rows(ws_certified *c)
         (err = ws_alloc(&c->at, n, sizeof *c->at, what)))
         return err;
     c->base.counts.bytes += n * (int64_t)(sizeof *c->row + WS_SKETCH * sizeof *c->t + 16);
-    return ws_proposer_create_bytes(&c->proposer);
+    return WS_OK;
+}
+
+static double longest(const ws_samples *x)
+{
+    double most = 0;
+
+    for (int64_t i = 0; i < x->n && most == most; i++) {
+        double norm = ws_samples_norm(x, i);
+
+        if (!(norm <= most)) most = norm;
+    }
+    return most;
 }
 
 /* List everything, a segment at a time. */
@@ -71,21 +83,14 @@ static ws_err build(ws_index *ix)
         c->row[r].rho = (float)c->slack;
         c->row[r].segment = -1;
     }
-    if ((err = ws_propose_samples(c->proposer, &ix->samples, NULL, ix->samples.n))) return err;
-    c->max_norm = ws_propose_max_norm(c->proposer);
+    c->max_norm = longest(&ix->samples);
     if ((err = ws_sketch_build(&c->sketch, &ix->samples, c->max_norm)) || (err = list_first(c)))
         return err;
     if (c->sketch.s)
         ix->counts.bytes += ix->samples.n * (int64_t)((WS_SKETCH + 1) * sizeof *c->sketch.s);
     /* The room for the pairs of a segment is not needed again: later listings are small. */
-    if (c->pairs.capacity > 0) {
-        ws_pairs_free(&c->pairs);
-        ws_proposer_destroy(&c->proposer);
-        if ((err = ws_proposer_create_bytes(&c->proposer)) ||
-            (err = ws_propose_samples(c->proposer, &ix->samples, NULL, ix->samples.n)))
-            return err;
-    }
-    ix->counts.bytes += ws_proposer_bytes(c->proposer);
+    ws_pairs_free(&c->pairs);
+    ws_certified_no_proposer(c);
     return WS_OK;
 }
 
@@ -96,7 +101,7 @@ static void destroy(ws_index *ix)
     for (int64_t k = 0; k < c->segments; k++) ws_segment_free(&c->segment[k]);
     ws_free(&c->segment);
     c->segments = c->segment_capacity = c->queue_n = 0;
-    ws_proposer_destroy(&c->proposer);
+    ws_certified_no_proposer(c);
     ws_pairs_free(&c->pairs);
     ws_sketch_free(&c->sketch);
     ws_certified_query_free(c);

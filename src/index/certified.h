@@ -117,7 +117,8 @@ typedef struct ws_certified {
     int64_t segments, segment_capacity;
     int64_t *queue, queue_n; /* [n] */
     int64_t asked, ticks;    /* samples asked about since the last tick; ticks */
-    ws_proposer *proposer;   /* set to all registered samples */
+    ws_proposer *proposer;   /* set to all registered samples; NULL until it is needed */
+    int64_t proposer_bytes;  /* counted for it */
     ws_pairs pairs;
     float *block_cut; /* [n] */
     /* work space of a query: candidates of a segment as they come, and by slot; what is left of
@@ -142,6 +143,9 @@ typedef struct ws_certified {
 
 /** List these rows, at most WS_SEGMENT_ROWS: at build, and again later.  Local: WS_ERR_NOMEM. */
 ws_err ws_certified_list(ws_certified *c, const int64_t *row, int64_t n);
+
+/** Free what proposes pairs for a listing; the next one makes it again. */
+void ws_certified_no_proposer(ws_certified *c);
 
 /** Drop stale entries where there are many; merge small segments.  Local: WS_ERR_NOMEM. */
 ws_err ws_certified_tidy(ws_certified *c);

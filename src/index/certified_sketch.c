@@ -16,7 +16,7 @@
 #include "wingspan/core/alloc.h"
 #include "wingspan/core/dot.h"
 
-enum { SAMPLED = 2048, ROUNDS = 5, BLOCK = 64 };
+enum { SAMPLED = 2048, ROUNDS = 5, BLOCK = 8 }; /* of a block, samples stay in the first cache */
 
 typedef struct maker {
     const ws_samples *x;

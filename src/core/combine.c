@@ -4,7 +4,7 @@
  * From memory a sample takes 300 ns; then lines of 64 bytes of all samples are copied together, 16 float32
  * coordinates or 64 of packed samples, which the third cache holds (60000 samples: 3.8 MB), and added to
  * these coordinates of all rows. MNIST, width 131072 of a rank, ns a sample and row: float32 120, packed
- * 65. Two or four lines of float32 at a time lose (165 ns), and so do tiles of rows, each of which copies
+ * 77. Two or four lines of float32 at a time lose (165 ns), and so do tiles of rows, each of which copies
  * the samples again, and packed lines that are unpacked to float32 (110). Row by row, fetching the packed
  * samples of the next row gains nothing (batch 4096: 157, 152 ms with, 155, 150 without), and lines of
  * so few lose (190).
@@ -31,7 +31,7 @@ static double product(float coef, const ws_samples *s, int64_t i, int64_t j)
 {
     const ws_packed *p = &s->packed;
 
-    if (p->byte) return (double)(coef * p->scale[i]) * ws_unpack_one(p, s->d, i, j);
+    if (p->byte) return (double)(coef * p->scale[i]) * ws_packed_apart(p, s->d, i, j);
     return (double)coef * (double)s->x[i * s->d + j];
 }
 
@@ -85,6 +85,14 @@ static void combine_bytes(float *w, const float *scaled, const ws_samples *s, co
     ws_dot_chosen()->combine_bytes(w, scaled, &b, n, s->d / WS_LANES * WS_LANES, square, soon);
 }
 
+/* Coefficients of n pairs times the scales of their samples. */
+static const float *scale_coef(const float *coef, const ws_samples *s, const int64_t *ids,
+                               const int32_t *pos, int64_t n, float *to)
+{
+    for (int64_t p = 0; p < n; p++) to[p] = coef[p] * s->packed.scale[ids[pos[p]]];
+    return to;
+}
+
 /* In whichever form they are; scratch as for ws_row_combine(). */
 static void combine_any(float *w, const float *coef, const ws_samples *s, const int64_t *ids,
                         const int32_t *pos, int64_t n, double *scratch, double *square,
@@ -96,7 +104,7 @@ static void combine_any(float *w, const float *coef, const ws_samples *s, const 
         combine_rows(w, coef, s, s->x, ids, pos, n, scratch, square, soon);
         return;
     }
-    for (int64_t p = 0; p < n; p++) scaled[p] = coef[p] * s->packed.scale[ids[pos[p]]];
+    scale_coef(coef, s, ids, pos, n, scaled);
     if (s->packed.apart)
         combine_rows(w, scaled, s, s->packed.apart, ids, pos, n, scratch, square, soon);
     else
@@ -216,14 +224,6 @@ static void combine_line(const ws_combination *m, const ws_samples *s, int64_t j
     }
 }
 
-/* Coefficients times the scales of their samples. */
-static const float *scale_all(const ws_combination *m, const ws_samples *s, float *to)
-{
-    for (int64_t p = 0; p < m->first[m->k]; p++)
-        to[p] = m->coef[p] * s->packed.scale[m->ids[m->pos[p]]];
-    return to;
-}
-
 static void combine_together(const ws_combination *m, const ws_samples *s, double *scratch,
                              double *square)
 {
@@ -232,7 +232,8 @@ static void combine_together(const ws_combination *m, const ws_samples *s, doubl
     const float *scaled = NULL;
 
     if (ws_samples_packed(s)) {
-        scaled = scale_all(m, s, (float *)(void *)(line + n * LINE));
+        scaled = scale_coef(m->coef, s, m->ids, m->pos, m->first[m->k],
+                            (float *)(void *)(line + n * LINE));
         width = LINE;
     }
     memset(scratch, 0, (size_t)(m->k * WS_LANES) * sizeof *scratch);

@@ -349,22 +349,18 @@ bytes_few(const float *w, const uint8_t *const *x, const int n, int64_t d, const
 VBMI static void bytes_any(const float *w, const uint8_t *const *x, int64_t n, int64_t d,
                            const double *level, double *z, const ws_fetch *f)
 {
+#define CASE(n, later)                                                                             \
+    case n * 2 + later:                                                                            \
+        bytes_few(w, x, n, d, level, z, f, later);                                                 \
+        break
     switch (n * 2 + (f->byte != NULL)) {
-    case 2:
-        bytes_few(w, x, 1, d, level, z, f, 0);
-        return;
-    case 4:
-        bytes_few(w, x, 2, d, level, z, f, 0);
-        return;
-    case 6:
-        bytes_few(w, x, 3, d, level, z, f, 0);
-        return;
-    case 8:
-        bytes_few(w, x, 4, d, level, z, f, 0);
-        return;
-    case 9:
-        bytes_few(w, x, 4, d, level, z, f, 1);
+        CASE(1, 0);
+        CASE(2, 0);
+        CASE(3, 0);
+        CASE(4, 0);
+        CASE(4, 1);
     }
+#undef CASE
 }
 
 static int places_bytes(void)

@@ -58,12 +58,6 @@ const ws_dot_ops *ws_dot_chosen(void);
 
 enum { WS_LANES = 16, WS_FETCHED = 4096 /* coordinates at most */ };
 
-/* What a byte of a packed sample stands for, before it is scaled: at most 22 bits. */
-static inline double ws_unpack_one(const ws_packed *p, int64_t d, int64_t i, int64_t j)
-{
-    return (double)WS_PACKED_ZERO + (double)p->byte[i * d + j] - p->level[j];
-}
-
 /* Samples in a block larger than a second cache are worth fetching ahead: beyond, where they lie in
  * memory, one by one would wait 1.4 times as long; within, each request costs a tenth. */
 static inline int ws_samples_far(const ws_samples *s)

@@ -22,18 +22,6 @@ static ws_err alloc_rows(ws_certified *c)
     return WS_OK;
 }
 
-static double longest(const ws_samples *x)
-{
-    double most = 0;
-
-    for (int64_t i = 0; i < x->n && most == most; i++) {
-        double norm = ws_samples_norm(x, i);
-
-        if (!(norm <= most)) most = norm;
-    }
-    return most;
-}
-
 /* List everything, a segment at a time. */
 static ws_err list_all(ws_certified *c)
 {
@@ -83,7 +71,7 @@ static ws_err build(ws_index *ix)
         c->row[r].rho = (float)c->slack;
         c->row[r].segment = -1;
     }
-    c->max_norm = longest(&ix->samples);
+    c->max_norm = ws_samples_longest(&ix->samples, NULL, ix->samples.n);
     if ((err = ws_sketch_build(&c->sketch, &ix->samples, c->max_norm)) || (err = list_first(c)))
         return err;
     if (c->sketch.s)

@@ -163,19 +163,6 @@ static void gather(const ws_samples *x, const int64_t *ids, int64_t from, int64_
         ws_samples_row(x, ids ? ids[from + k] : from + k, to + k * x->d);
 }
 
-/* The largest norm; a NaN stays. */
-static double max_norm(const ws_samples *x, const int64_t *ids, int64_t n)
-{
-    double most = 0;
-
-    for (int64_t k = 0; k < n && most == most; k++) {
-        double norm = ws_samples_norm(x, ids ? ids[k] : k);
-
-        if (!(norm <= most)) most = norm;
-    }
-    return most;
-}
-
 ws_err ws_propose_samples(ws_proposer *p, const ws_samples *x, const int64_t *ids, int64_t n)
 {
     ws_err err;
@@ -183,7 +170,7 @@ ws_err ws_propose_samples(ws_proposer *p, const ws_samples *x, const int64_t *id
     p->x = x;
     p->ids = ids;
     p->n = n;
-    p->max_norm = max_norm(x, ids, n);
+    p->max_norm = ws_samples_longest(x, ids, n);
     p->dense = ids ? NULL : x->x;
     p->bytes = p->may_bytes && ws_quant_is_fast() && worth_bytes(n, x->d);
     if (p->bytes) {

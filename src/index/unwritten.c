@@ -59,15 +59,10 @@ static ws_err alloc_all(ws_unwritten *f)
 ws_err ws_unwritten_create(const ws_blocks *b, const ws_samples *x, ws_unwritten **out)
 {
     ws_unwritten *f = NULL;
-    double most = 0;
+    double most = ws_samples_longest(x, NULL, x->n);
     ws_err err;
 
     *out = NULL;
-    for (int64_t i = 0; i < x->n && most == most; i++) {
-        double norm = ws_samples_norm(x, i);
-
-        if (!(norm <= most)) most = norm;
-    }
     if (x->n > 0 && !ws_transform_usual(b->scale, most))
         return ws_fail(WS_ERR_USAGE,
                        "a structured start is for samples of usual size, not norm %g: use "

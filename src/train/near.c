@@ -2,10 +2,10 @@
  *
  * A step reads each sample of its batch once for every neuron that it fires. Copied together they lie
  * on a few large pages, where the data set, shared by the ranks of a node, lies on small ones: at batch
- * 512 a product then takes 0.85 of the time. Packed samples are copied as bytes, and
- * where a second cache holds them as differences too: at batch 128 the products and the update then
- * take 8.9 ms instead of 11.7. Where the copy would not stay in a cache anyway, or the batch is all of
- * the data, there is none. */
+ * 512 a product then takes 0.85 of the time. Packed samples are copied as bytes, and where a second
+ * cache holds them as differences too: at batch 128 the products and the update then take 8.9 ms instead
+ * of 11.7. Where the copy would not stay in a cache anyway, or the batch is all of the data, there is
+ * none. */
 #include <string.h>
 
 #include "run.h"
@@ -51,9 +51,7 @@ static ws_err set_apart(ws_near *g, int64_t n, int64_t d)
     ws_err err = ws_grow(&g->row, &g->row_capacity, n * d, sizeof *g->row, what);
 
     for (int64_t k = 0; k < n && !err; k++)
-        for (int64_t j = 0; j < d; j++)
-            g->row[k * d + j] =
-                (float)((double)WS_PACKED_ZERO + (double)p->byte[k * d + j] - p->level[j]);
+        for (int64_t j = 0; j < d; j++) g->row[k * d + j] = (float)ws_packed_apart(p, d, k, j);
     g->x.packed.apart = g->row;
     return err;
 }

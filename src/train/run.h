@@ -185,7 +185,7 @@ ws_run *ws_session_run(struct ws_session *s);
 /* options.c - local */
 ws_err ws_options_check(const ws_train_options *o);
 
-/** Copy the samples of a batch of n out of n_all, where that pays, packed ones as bytes only.
+/** Copy the samples of a batch of n out of n_all, where that pays, packed ones without float32 rows.
  *  Not collective.  @return local: WS_ERR_NOMEM */
 ws_err ws_near_gather(ws_near *g, const ws_samples *all, const int64_t *ids, int64_t n,
                       int64_t n_all);

@@ -23,7 +23,7 @@ double ws_dot(const float *w, const float *x, int64_t d);
 /** z[k] = <w, x_{ids[k]}> for k < n, samples of any form; ids NULL means 0..n-1.
  *  Not collective.  Each value is that of its pair alone; several samples are taken at a time so
  *  that w is read from L1 once for all of them.
- *  Cost: 1 ns for 20 coordinates of a packed sample on Zen 4, from whatever cache. */
+ *  Cost: 1 ns for 10 coordinates of a packed sample on Zen 4, from whatever cache. */
 void ws_dot_many(const float *w, const ws_samples *s, const int64_t *ids, int64_t n, double *z);
 
 /** The same, and fetch row `soon` [d], which need not be used, into the second cache meanwhile. */

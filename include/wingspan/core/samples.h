@@ -4,8 +4,8 @@
  * result has the same bits in both forms.
  *
  * A packed sample is x_i = scale_i (byte_i - middle) without any rounding, and products and combinations
- * (dot.h) read the bytes wherever a view has them: in float32 it is three times as long to fetch, and
- * to unpack it takes as long as to multiply it.  The float32 row x beside it is x_i with every
+ * (dot.h) read the bytes wherever a view has them: float32 rows are four times as many bytes to fetch,
+ * and to unpack one takes as long as to multiply it.  The float32 row x beside it is x_i with every
  * coordinate rounded once, good for whatever proposes and bounds; norms hold for both. */
 #ifndef WS_CORE_SAMPLES_H
 #define WS_CORE_SAMPLES_H
@@ -44,11 +44,20 @@ static inline int ws_samples_packed(const ws_samples *s)
     return s->packed.byte ? 1 : 0;
 }
 
+/** byte_ij - middle_j of packed samples of length d.  Not collective. */
+static inline double ws_packed_apart(const ws_packed *p, int64_t d, int64_t i, int64_t j)
+{
+    return (double)WS_PACKED_ZERO + (double)p->byte[i * d + j] - p->level[j];
+}
+
 /** How many of the samples, a multiple of 16, stay in a cache while all neurons pass.  Not collective. */
 int64_t ws_samples_block(const ws_samples *s);
 
 /** An upper bound of ||x_i||: norm[i] where known, else computed.  Not collective. */
 double ws_samples_norm(const ws_samples *s, int64_t i);
+
+/** The largest ws_samples_norm() of n samples, ids NULL: 0..n-1; NaN if one is.  Not collective. */
+double ws_samples_longest(const ws_samples *s, const int64_t *ids, int64_t n);
 
 /** A view of the n samples from i on, written to *out, which is returned.  Not collective. */
 const ws_samples *ws_samples_from(const ws_samples *s, int64_t i, int64_t n, ws_samples *out);

@@ -54,8 +54,8 @@ typedef struct ws_row {
     int32_t length;  /* entries */
     int32_t segment; /* -1: none */
     uint16_t slot;
-    uint8_t queued;    /* waits to be listed again */
-    uint8_t by_blocks; /* listed by the transform of its block */
+    uint8_t queued; /* waits to be listed again */
+    uint8_t error;  /* |z of an entry - <w listed, x>| <= 2^-error norm max||x||, but for its step */
 } ws_row;
 
 typedef struct ws_segment {
@@ -109,7 +109,6 @@ typedef struct ws_certified {
     ws_index base;
     const struct ws_certified_loops *loops; /* of the query or update that runs */
     double slack, max_norm; /* first slack; largest ||x|| of the registered samples */
-    double start_error;     /* of a z listed by blocks */
     ws_row *row;            /* [n] */
     float *t;               /* [n x WS_SKETCH] */
     ws_sketch sketch;
@@ -166,6 +165,9 @@ int ws_certified_start_applies(const ws_certified *c);
 ws_err ws_certified_start_list(ws_certified *c);
 
 /* ---- moves (certified_moves.c) ---- */
+
+/** The code ws_row.error for a bound, as a share of norm max||x||; -1 if there is none. */
+int ws_certified_error_code(double share);
 
 /** Recompute reach, residue and rest, and the bar of the row's slot. */
 void ws_certified_bounds(ws_certified *c, int64_t r);

@@ -4,8 +4,9 @@
 #include "certified.h"
 #include "wingspan/core/alloc.h"
 
-/* Segments with fewer neurons than SMALL are merged when there are CROWD of them. */
-enum { SMALL = WS_SEGMENT_ROWS / 2, CROWD = 16 };
+/* Segments with fewer neurons than SMALL are merged when there are CROWD of them.  From MANY rows on it
+ * pays to make panels of the samples, if they are packed. */
+enum { SMALL = WS_SEGMENT_ROWS / 2, CROWD = 16, MANY = 1024 };
 
 static const char lists[] = "lists of neurons";
 
@@ -112,7 +113,7 @@ static void restart(ws_certified *c, int64_t k)
     r->norm = ws_round_up(norm);
     r->moved2 = 0;
     r->path = r->drift = r->blur = r->debt = 0;
-    r->queued = r->by_blocks = 0;
+    r->queued = 0;
     memset(c->t + k * WS_SKETCH, 0, WS_SKETCH * sizeof *c->t);
     /* Where float32 may overflow nothing can be certified. */
     r->cut = norm * c->max_norm < 1e30 && fabs(cut) < 1e30 ? (float)cut : INFINITY;
@@ -182,13 +183,15 @@ void ws_certified_no_proposer(ws_certified *c)
     ws_proposer_destroy(&c->proposer);
 }
 
-/* The samples as bytes, 0.2 s for 60000 of MNIST: a structured start lists without them. */
-static ws_err need_proposer(ws_certified *c)
+/* The samples as panels of bytes take 0.3 s to make for 60000 of MNIST: not for a few rows, and a
+ * structured start lists without them. */
+static ws_err need_proposer(ws_certified *c, int64_t n)
 {
     ws_err err;
 
     if (c->proposer) return WS_OK;
-    if ((err = ws_proposer_create_bytes(&c->proposer))) return err;
+    if ((err = (n < MANY ? ws_proposer_create_few : ws_proposer_create_bytes)(&c->proposer)))
+        return err;
     err = ws_propose_samples(c->proposer, &c->base.samples, NULL, c->base.samples.n);
     c->proposer_bytes = ws_proposer_bytes(c->proposer);
     c->base.counts.bytes += c->proposer_bytes;
@@ -201,12 +204,16 @@ ws_err ws_certified_list(ws_certified *c, const int64_t *row, int64_t n)
     const ws_shard *w = &c->base.shard;
     int64_t total = 0;
     ws_segment s = {0};
-    ws_err err = need_proposer(c);
+    ws_err err = need_proposer(c, n);
+    int error;
 
     if (err) return err;
+    error = ws_certified_error_code(ws_propose_error(c->proposer));
     for (int64_t k = 0; k < n; k++) {
         drop(c, &c->row[row[k]]);
         restart(c, row[k]);
+        c->row[row[k]].error = (uint8_t)error;
+        if (error < 0) c->row[row[k]].cut = INFINITY;
         c->block_cut[k] = c->row[row[k]].cut;
     }
     if ((err = ws_propose_rows(c->proposer, w->w, w->d, row, n, c->block_cut, &c->pairs)))

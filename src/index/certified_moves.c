@@ -17,14 +17,19 @@ enum { TICKS = 8, GROUP = 32, PATIENCE = 16 };
 
 static const float growth = 1.25f; /* of the slack, each time, at least */
 
+int ws_certified_error_code(double share)
+{
+    int exponent;
+
+    if (!(share <= 1)) return -1;
+    frexp(fmax(share, 0x1p-200), &exponent); /* share <= 2^exponent */
+    return exponent < 0 ? -exponent : 0;
+}
+
 /* |z of an entry - <w listed, x>| for every registered sample. */
 static double z_error(const ws_certified *c, const ws_row *r)
 {
-    double product = r->by_blocks
-                         ? c->start_error
-                         : ws_propose_margin(c->base.shard.d) * (double)r->norm * c->max_norm;
-
-    return product + 2 * (double)r->step + 1e-36;
+    return ldexp((double)r->norm * c->max_norm, -(int)r->error) + 2 * (double)r->step + 1e-36;
 }
 
 /* |ws_dot - <w, x>|, and what adding the bias rounds. */

@@ -52,6 +52,7 @@ typedef struct listing {
     int64_t n[WS_TILE]; /* entries in each lane */
     float cut, step, per_step;
     double most2; /* largest ||numbers||^2 of a block */
+    double error; /* of a z */
 } listing;
 
 /* ---- rows ---- */
@@ -257,6 +258,7 @@ static ws_err list_tile(listing *l, int64_t i)
 static ws_err part_close(listing *l, part *v)
 {
     int64_t longest = l->c->base.samples.n / 2 + 16;
+    int error;
 
     if (v->s.rows == 0) return WS_OK;
     for (int32_t k = 0; k < v->s.rows; k++) {
@@ -265,8 +267,9 @@ static ws_err part_close(listing *l, part *v)
         r->length = (int32_t)(v->count[k] & ~beyond);
         r->cut = l->cut;
         r->step = l->step;
-        r->by_blocks = 1;
-        r->queued = r->length > longest || v->count[k] >= beyond;
+        error = ws_certified_error_code(l->error / (double)r->norm / l->c->max_norm);
+        r->error = (uint8_t)error;
+        r->queued = r->length > longest || v->count[k] >= beyond || error < 0;
     }
     v->s.live = v->s.n;
     ws_shrink(&v->s.entry, v->s.n, sizeof *v->s.entry);
@@ -346,7 +349,7 @@ ws_err ws_certified_start_list(ws_certified *c)
     l.per_step = 1 / l.step;
     if (!err) err = work_space(&l);
     if (!err) err = open_parts(&l);
-    c->start_error = ws_transform_margin(&s->blocks) * sqrt(l.most2) * (1 + 1e-9) * c->max_norm;
+    l.error = ws_transform_margin(&s->blocks) * sqrt(l.most2) * (1 + 1e-9) * c->max_norm;
     for (int64_t i = 0; i < c->base.samples.n && !err; i += WS_TILE) err = list_tile(&l, i);
     for (int64_t k = 0; k < l.parts && !err; k++) err = part_close(&l, &l.part[k]);
     /* What a product costs, as a share of one of length d. */

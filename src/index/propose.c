@@ -7,7 +7,8 @@
  * come tile after tile; they are put in row order when the block is done.
  *
  * With bytes (quant.h) a tile is first looked through in bytes, at a quarter of the cost, and only
- * what these cannot exclude is multiplied in float32, pair by pair. */
+ * what these cannot exclude is multiplied in float32, pair by pair. With limbs (limbs.h) the products
+ * are made of the data's own bytes. */
 #include <float.h>
 #include <math.h>
 #include <string.h>
@@ -16,6 +17,7 @@
 #include "wingspan/core/dot.h"
 #include "wingspan/linalg/blas.h"
 
+#include "limbs.h"
 #include "propose.h"
 #include "quant.h"
 
@@ -23,7 +25,17 @@
  * a second-level cache: tiles of 128 and 1024 samples were 10 % slower in all, and so was fetching
  * the next pairs ahead. */
 enum { BYTES_SAMPLES = 256, BYTES_DIM = 32, BYTES_COLS = 384 };
-enum { ROWS = 512, COLS = 1024, FEW = 64, GATHER_FLOATS = 1 << 23, HELD = 1 << 28 };
+enum {
+    ROWS = 512,
+    COLS = 1024,
+    LIMB_COLS = 512,
+    FEW = 64,
+    GATHER_FLOATS = 1 << 23,
+    HELD = 1 << 28
+};
+
+/* Above it the bound of limbs, a share of ||w|| ||x||, is too wide to be of use. */
+static const double most_limb_error = 0x1p-6;
 
 struct ws_proposer {
     const ws_samples *x; /* as set, for samples gathered tile by tile */
@@ -40,7 +52,9 @@ struct ws_proposer {
     int64_t *count; /* [tiles x rows] how many of them each row has in each tile */
     int64_t count_capacity;
 
-    int may_bytes, bytes; /* if asked for at create; in use for the samples set */
+    int may_bytes, may_limbs; /* asked for at create */
+    int bytes, limbs;         /* in use for the samples set */
+    ws_limbs limb;            /* rows of a block */
     ws_quant_samples quant;
     int8_t *block_q; /* rows of a block as bytes */
     ws_quant_row *block_row;
@@ -117,6 +131,14 @@ ws_err ws_proposer_create_bytes(ws_proposer **out)
     return err;
 }
 
+ws_err ws_proposer_create_few(ws_proposer **out)
+{
+    ws_err err = ws_proposer_create_bytes(out);
+
+    if (!err) (*out)->may_limbs = 1;
+    return err;
+}
+
 void ws_proposer_destroy(ws_proposer **out)
 {
     ws_proposer *p = *out;
@@ -128,6 +150,7 @@ void ws_proposer_destroy(ws_proposer **out)
     ws_free(&p->tile);
     ws_free(&p->count);
     ws_pairs_free(&p->stage);
+    ws_limbs_free(&p->limb);
     ws_quant_samples_free(&p->quant);
     ws_free(&p->block_q);
     ws_free(&p->block_row);
@@ -150,7 +173,7 @@ int64_t ws_proposer_bytes(const ws_proposer *p)
     int64_t floats, bytes;
 
     if (!p) return 0;
-    bytes = ws_quant_samples_bytes(&p->quant) + p->q_capacity +
+    bytes = ws_limbs_bytes(&p->limb) + ws_quant_samples_bytes(&p->quant) + p->q_capacity +
             p->row_capacity * (int64_t)sizeof *p->block_row + 4 * p->col_capacity +
             8 * (p->id_capacity + p->at_capacity + p->z_capacity);
     floats = p->held_capacity + p->tile_x_capacity + p->tile_w_capacity + p->tile_capacity;
@@ -172,7 +195,10 @@ ws_err ws_propose_samples(ws_proposer *p, const ws_samples *x, const int64_t *id
     p->n = n;
     p->max_norm = ws_samples_longest(x, ids, n);
     p->dense = ids ? NULL : x->x;
-    p->bytes = p->may_bytes && ws_quant_is_fast() && worth_bytes(n, x->d);
+    p->limbs = p->may_limbs && !ids && ws_limbs_apply(x) &&
+               ws_limbs_error(x, p->max_norm) < most_limb_error;
+    p->bytes = !p->limbs && p->may_bytes && ws_quant_is_fast() && worth_bytes(n, x->d);
+    if (p->limbs) return WS_OK;
     if (p->bytes) {
         if ((err = ws_quant_choose_columns(&p->quant, x, ids, n)) ||
             (err = ws_quant_samples_make(&p->quant, x, ids, n)))
@@ -309,6 +335,34 @@ static ws_err stage_bytes(ws_proposer *p, const block *b, int64_t from, int64_t 
     return err;
 }
 
+/* ---- limbs ---- */
+
+/* Keep those of n products of a row that are above its cut. */
+static ws_err stage_products(ws_proposer *p, const block *b, const float *z, int64_t n, float cut,
+                             int64_t from, int64_t *count)
+{
+    ws_pairs *s = &p->stage;
+    ws_err err = reserve(s, n + 16);
+
+    if (err) return err;
+    *count = b->compress(z, n, cut, (int32_t)from, s->col + s->n, s->z + s->n);
+    s->n += *count;
+    return WS_OK;
+}
+
+static ws_err stage_limbs(ws_proposer *p, const block *b, int64_t from, int64_t *count)
+{
+    int64_t n = smaller(b->cols, p->n - from);
+    ws_err err = WS_OK;
+
+    for (int64_t r = 0; r < b->n && !err; r += 2) {
+        ws_limbs_products(&p->limb, p->x, r, from, n, p->tile);
+        for (int64_t k = 0; k < 2 && r + k < b->n && !err; k++)
+            err = stage_products(p, b, p->tile + k * n, n, b->cut[r + k], from, &count[r + k]);
+    }
+    return err;
+}
+
 /* ---- blocks ---- */
 
 /* Multiply the block with one tile of samples and stage what passes. */
@@ -320,15 +374,9 @@ static ws_err stage_tile(ws_proposer *p, const block *b, int64_t from, int64_t *
 
     if (err) return err;
     ws_sgemm_nt(b->n, n, b->d, b->w, b->d, x, b->d, p->tile, n);
-    for (int64_t r = 0; r < b->n; r++) {
-        ws_pairs *s = &p->stage;
-
-        if ((err = reserve(s, n + 16))) return err;
-        count[r] =
-            b->compress(p->tile + r * n, n, b->cut[r], (int32_t)from, s->col + s->n, s->z + s->n);
-        s->n += count[r];
-    }
-    return WS_OK;
+    for (int64_t r = 0; r < b->n && !err; r++)
+        err = stage_products(p, b, p->tile + r * n, n, b->cut[r], from, &count[r]);
+    return err;
 }
 
 /* Put the staged hits, tile-major, behind out's in row order.  first[r + 1] first counts row r,
@@ -365,11 +413,15 @@ static ws_err append_block(const ws_proposer *p, const block *b, int64_t tiles, 
 static ws_err propose_block(ws_proposer *p, const block *b, int64_t *first, ws_pairs *out)
 {
     int64_t tiles = 0;
-    ws_err err = p->bytes ? block_bytes(p, b) : WS_OK;
+    ws_err err = p->bytes   ? block_bytes(p, b)
+                 : p->limbs ? ws_limbs_rows(&p->limb, p->x, b->w, b->n)
+                            : WS_OK;
 
     p->stage.n = 0;
     for (int64_t from = 0; from < p->n && !err; from += b->cols, tiles++)
-        err = (p->bytes ? stage_bytes : stage_tile)(p, b, from, p->count + tiles * b->rows);
+        err = (p->bytes   ? stage_bytes
+               : p->limbs ? stage_limbs
+                          : stage_tile)(p, b, from, p->count + tiles * b->rows);
     return err ? err : append_block(p, b, tiles, first, out);
 }
 
@@ -381,11 +433,13 @@ static ws_err prepare(ws_proposer *p, block *b, int64_t d, int64_t n)
 
     b->d = d;
     b->rows = smaller(n, tile_side(ROWS, d));
-    b->cols = p->bytes ? BYTES_COLS : smaller(p->n, tile_side(COLS, d));
+    b->cols = p->bytes   ? BYTES_COLS
+              : p->limbs ? smaller(p->n, LIMB_COLS)
+                         : smaller(p->n, tile_side(COLS, d));
     b->compress = ws_propose_compress();
     tiles = p->n > 0 ? (p->n + b->cols - 1) / b->cols : 0;
-    if (!p->bytes && (err = ws_grow(&p->tile, &p->tile_capacity, b->rows * b->cols, sizeof *p->tile,
-                                    "products of an index query")))
+    if (!p->bytes && (err = ws_grow(&p->tile, &p->tile_capacity, (p->limbs ? 2 : b->rows) * b->cols,
+                                    sizeof *p->tile, "products of an index query")))
         return err;
     return ws_grow(&p->count, &p->count_capacity, tiles * b->rows, sizeof *p->count,
                    "counts of an index query");
@@ -420,6 +474,11 @@ double ws_propose_margin(int64_t d)
     /* sgemm's bound, and that of ws_dot: d additions at most, in double; and what a packed sample's
      * float32 row is rounded by. */
     return ws_sgemm_error(d) * (1 + WS_PACKED_ERROR) + WS_PACKED_ERROR + (double)(d + 8) * 0x1p-53;
+}
+
+double ws_propose_error(const ws_proposer *p)
+{
+    return p->limbs ? ws_limbs_error(p->x, p->max_norm) : ws_propose_margin(p->x->d);
 }
 
 float ws_propose_cut(double above, double wnorm, double xnorm, int64_t d)

@@ -23,6 +23,11 @@ ws_err ws_proposer_create(ws_proposer **out); /* local: WS_ERR_NOMEM */
  *  them as bytes too (quant.h, n x d bytes), and multiplies in float32 only the pairs that bytes
  *  cannot exclude.  Same promises.  Local.  @return WS_ERR_NOMEM */
 ws_err ws_proposer_create_bytes(ws_proposer **out);
+
+/** A proposer for a few rows now and then: packed samples are multiplied as they lie (limbs.h), and
+ *  nothing is made or held for them; others are as ws_proposer_create_bytes() has them. z is then
+ *  within ws_propose_error(), not within ws_propose_margin().  Local.  @return WS_ERR_NOMEM */
+ws_err ws_proposer_create_few(ws_proposer **out);
 void ws_proposer_destroy(ws_proposer **p);
 int64_t ws_proposer_bytes(const ws_proposer *p);
 
@@ -47,6 +52,10 @@ ws_err ws_propose_rows(ws_proposer *p, const float *w, int64_t d, const int64_t 
 /** |float32 product - ws_dot| <= ws_propose_margin(d) x ||w|| x ||x||, unless it overflows or is
  *  so small that float32 underflows; ws_propose_cut() sees to both. */
 double ws_propose_margin(int64_t d);
+
+/** |z - ws_dot| <= ws_propose_error(p) x ||w|| x ws_propose_max_norm(p) for what p proposes of the
+ *  samples set, with the exceptions of ws_propose_margin(). */
+double ws_propose_error(const ws_proposer *p);
 
 /** The cut above which the float32 product stands for every <w, x> > above, by ws_dot, with
  *  ||w|| <= wnorm and ||x|| <= xnorm; NaN (propose all) where float32 could overflow. */

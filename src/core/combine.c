@@ -74,22 +74,16 @@ static void combine_rows(float *w, const float *coef, const ws_samples *s, const
     }
 }
 
-/* From bytes: all samples of 64 coordinates, so that the sums stay in registers; room [n]. */
-static void combine_bytes(float *w, const float *scaled, const ws_samples *s, const int64_t *ids,
-                          const int32_t *pos, int64_t n, int32_t *room, double *square,
-                          const float *soon)
-{
-    ws_bytes b = {s->packed.byte, room, s->d, s->packed.level, 0};
-
-    for (int64_t p = 0; p < n; p++) room[p] = (int32_t)ids[pos[p]];
-    ws_dot_chosen()->combine_bytes(w, scaled, &b, n, s->d / WS_LANES * WS_LANES, square, soon);
-}
-
-/* Coefficients of n pairs times the scales of their samples. */
+/* Coefficients of n pairs times the scales of their samples; at: which these are, or NULL. */
 static const float *scale_coef(const float *coef, const ws_samples *s, const int64_t *ids,
-                               const int32_t *pos, int64_t n, float *to)
+                               const int32_t *pos, int64_t n, float *to, int32_t *at)
 {
-    for (int64_t p = 0; p < n; p++) to[p] = coef[p] * s->packed.scale[ids[pos[p]]];
+    for (int64_t p = 0; p < n; p++) {
+        int64_t i = ids[pos[p]];
+
+        to[p] = coef[p] * s->packed.scale[i];
+        if (at) at[p] = (int32_t)i;
+    }
     return to;
 }
 
@@ -99,16 +93,19 @@ static void combine_any(float *w, const float *coef, const ws_samples *s, const 
                         const float *soon)
 {
     float *scaled = (float *)(scratch + s->d);
+    int32_t *at = s->packed.apart ? NULL : (int32_t *)(scaled + n);
 
     if (!ws_samples_packed(s)) {
         combine_rows(w, coef, s, s->x, ids, pos, n, scratch, square, soon);
         return;
     }
-    scale_coef(coef, s, ids, pos, n, scaled);
+    scale_coef(coef, s, ids, pos, n, scaled, at);
     if (s->packed.apart)
         combine_rows(w, scaled, s, s->packed.apart, ids, pos, n, scratch, square, soon);
-    else
-        combine_bytes(w, scaled, s, ids, pos, n, (int32_t *)(scaled + n), square, soon);
+    else /* all samples of 64 coordinates, so that the sums stay in registers */
+        ws_dot_chosen()->combine_bytes(w, scaled,
+                                       &(ws_bytes){s->packed.byte, at, s->d, s->packed.level, 0}, n,
+                                       s->d / WS_LANES * WS_LANES, square, soon);
 }
 
 /* Has the vector unit a loop for their form? */
@@ -233,7 +230,7 @@ static void combine_together(const ws_combination *m, const ws_samples *s, doubl
 
     if (ws_samples_packed(s)) {
         scaled = scale_coef(m->coef, s, m->ids, m->pos, m->first[m->k],
-                            (float *)(void *)(line + n * LINE));
+                            (float *)(void *)(line + n * LINE), NULL);
         width = LINE;
     }
     memset(scratch, 0, (size_t)(m->k * WS_LANES) * sizeof *scratch);
@@ -260,6 +257,9 @@ void ws_rows_combine(const ws_combination *m, const ws_samples *s, double *scrat
     for (int64_t i = m->k - 1; i >= 0; i--) {
         int64_t first = m->first[i], soon = i >= SOON ? i - SOON : i;
 
+        /* Forwards in a row and backwards from row to row is no stream to a processor. */
+        __builtin_prefetch(m->coef + m->first[soon]);
+        __builtin_prefetch(m->pos + m->first[soon]);
         square[i] =
             ws_row_combine(m->w + m->row[i] * s->d, m->coef + first, s, m->ids, m->pos + first,
                            m->first[i + 1] - first, scratch, m->w + m->row[soon] * s->d);

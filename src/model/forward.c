@@ -101,21 +101,37 @@ void ws_net_outputs(const ws_net *net, const int64_t *hi, const int64_t *lo, int
         out[i] = net->spec.scale * ws_exact_value(hi[i], lo[i], net->exponent);
 }
 
+/* <a, grad of the sample at pos[l]> for l < 4, of n: four sums need not wait for each other. */
+static void four_sums(const float *a, const double *grad, int32_t c, const int32_t *pos, int64_t n,
+                      double sum[4])
+{
+    const double *g[4];
+
+    for (int64_t l = 0; l < 4; l++) {
+        g[l] = grad + (int64_t)pos[l < n ? l : n - 1] * c;
+        sum[l] = 0;
+    }
+    for (int32_t k = 0; k < c; k++) {
+        double w = (double)a[k];
+
+        for (int l = 0; l < 4; l++) sum[l] += w * g[l][k];
+    }
+}
+
 void ws_net_row_coef(const ws_net *net, const ws_hits *hits, int64_t i, const double *grad,
                      float *coef)
 {
     const ws_net_spec *s = &net->spec;
     const float *a = net->a + hits->row[i] * s->c;
-    int64_t first = hits->first[i];
+    int64_t first = hits->first[i], n = hits->first[i + 1] - first;
+    const int32_t *pos = hits->pos + first;
     int far = hits->n > MANY;
+    double sum[4];
 
-    for (int64_t p = first; p < hits->first[i + 1]; p++) {
-        const double *g = grad + (int64_t)hits->pos[p] * s->c;
-        double sum = 0;
-
-        if (far) prefetch(hits, p + PAIRS, s->c, grad, 0);
-        for (int32_t k = 0; k < s->c; k++) sum += (double)a[k] * g[k];
-        coef[p - first] = (float)(s->scale * s->phi->slope(hits->z[p], s->threshold) * sum);
+    for (int64_t p = 0; p < n; p++) {
+        if (far) prefetch(hits, first + p + PAIRS, s->c, grad, 0);
+        if (p % 4 == 0) four_sums(a, grad, s->c, pos + p, n - p, sum);
+        coef[p] = (float)(s->scale * s->phi->slope(hits->z[first + p], s->threshold) * sum[p % 4]);
     }
 }
 

@@ -173,8 +173,8 @@ ws_index_plan ws_run_index_plan(const ws_run *r)
 
     for (int k = 0; k < l.size; k++)
         if (ws_layout_count(&l, k) > p.n) p.n = ws_layout_count(&l, k);
-    /* As much again as the weights, and at least a gigabyte, may go to the index. */
-    p.memory = fmax(1073741824.0, ws_net_bytes(&s, p.n));
+    /* Twice as much as the weights, and at least two gigabytes, may go to the index. */
+    p.memory = fmax(0x1p31, 2 * ws_net_bytes(&s, p.n));
     return p;
 }
 

@@ -6,6 +6,11 @@
 #include "wingspan/core/alloc.h"
 #include "wingspan/core/fmath.h"
 
+/* Of a neuron, and of a sample's sketch. */
+static const int64_t row_bytes = sizeof(ws_row) + sizeof(ws_upkeep) +
+                                 WS_SKETCH * (sizeof(float) + sizeof(int16_t)) + 16,
+                     sketch_bytes = (WS_SKETCH + 1) * sizeof(float) + WS_SKETCH * sizeof(int16_t);
+
 static ws_err alloc_rows(ws_certified *c)
 {
     int64_t n = c->base.shard.n;
@@ -13,12 +18,14 @@ static ws_err alloc_rows(ws_certified *c)
     ws_err err;
 
     if ((err = ws_alloc(&c->row, n, sizeof *c->row, what)) ||
+        (err = ws_alloc(&c->upkeep, n, sizeof *c->upkeep, what)) ||
         (err = ws_alloc(&c->t, n * WS_SKETCH, sizeof *c->t, what)) ||
+        (err = ws_alloc(&c->t_fixed, n * WS_SKETCH, sizeof *c->t_fixed, what)) ||
         (err = ws_alloc(&c->queue, n, sizeof *c->queue, what)) ||
         (err = ws_alloc(&c->block_cut, n, sizeof *c->block_cut, what)) ||
         (err = ws_alloc(&c->at, n, sizeof *c->at, what)))
         return err;
-    c->base.counts.bytes += n * (int64_t)(sizeof *c->row + WS_SKETCH * sizeof *c->t + 16);
+    c->base.counts.bytes += n * row_bytes;
     return WS_OK;
 }
 
@@ -66,16 +73,16 @@ static ws_err build(ws_index *ix)
     ws_err err = alloc_rows(c);
 
     if (err || n == 0) return err;
+    c->loops = ws_certified_simd();
     c->slack = ix->opt.slack > 0 ? ix->opt.slack : WS_CERTIFIED_SLACK;
     for (int64_t r = 0; r < n; r++) {
-        c->row[r].rho = (float)c->slack;
+        c->upkeep[r].rho = (float)c->slack;
         c->row[r].segment = -1;
     }
     c->max_norm = ws_samples_longest(&ix->samples, NULL, ix->samples.n);
     if ((err = ws_sketch_build(&c->sketch, &ix->samples, c->max_norm)) || (err = list_first(c)))
         return err;
-    if (c->sketch.s)
-        ix->counts.bytes += ix->samples.n * (int64_t)((WS_SKETCH + 1) * sizeof *c->sketch.s);
+    if (c->sketch.s) ix->counts.bytes += ix->samples.n * sketch_bytes;
     /* The room for the pairs of a segment is not needed again: later listings are small. */
     ws_pairs_free(&c->pairs);
     ws_certified_no_proposer(c);
@@ -94,7 +101,9 @@ static void destroy(ws_index *ix)
     ws_sketch_free(&c->sketch);
     ws_certified_query_free(c);
     ws_free(&c->row);
+    ws_free(&c->upkeep);
     ws_free(&c->t);
+    ws_free(&c->t_fixed);
     ws_free(&c->queue);
     ws_free(&c->block_cut);
     ws_free(&c->at);
@@ -110,9 +119,8 @@ static double bytes(const ws_index_plan *p)
     /* Lists; the pairs of one segment while it is made, which is also the room that the longer
      * lists of moved neurons will take; what a row, a sample and a segment have. */
     return n * list * sizeof(uint32_t) + fmin(n, WS_SEGMENT_ROWS) * list * 16 +
-           n * (sizeof(ws_row) + WS_SKETCH * sizeof(float) + 16) +
-           samples * (WS_SKETCH + 1) * sizeof(float) + parts * samples * sizeof(uint32_t) +
-           (double)ws_proposer_bytes_plan(p->registered, p->d);
+           n * (double)row_bytes + samples * (double)sketch_bytes +
+           parts * samples * sizeof(uint32_t) + (double)ws_proposer_bytes_plan(p->registered, p->d);
 }
 
 static double moved(const ws_index *ix, int64_t row)

@@ -9,7 +9,8 @@
  *
  * where s_i = P x_i are WS_SKETCH coordinates of a sample along the main directions of the data,
  * q_i >= ||x_i - P's_i||, t_r is the same combination of the s_i as D is of the samples, and
- * residue_r bounds the rest of D (certified_sketch.c). An entry is a candidate if neither bound
+ * residue_r bounds the rest of D (certified_sketch.c). A query looks at t_r and s_i in 16 bits,
+ * two cache lines each, and what these lose goes into the bound. An entry is a candidate if neither bound
  * excludes it. What is not listed has z listed <= cut_r: while cut_r + reach_r <= T none of it can
  * fire; after that the second bound picks, for each sample of a query, whether r must be computed.
  * A neuron that costs more that way than by listing it again is listed again, with a larger slack.
@@ -29,9 +30,10 @@
 #include "propose.h"
 
 enum {
-    WS_SKETCH = 64, /* coordinates of a sketch, a multiple of 16, the most important first */
-    WS_HEAD = 16,   /* those that often exclude a sample on their own */
-    WS_Z_BITS = 20, /* of an entry; the slot has the other 12 */
+    WS_SKETCH = 64,  /* coordinates of a sketch, a multiple of 16, the most important first */
+    WS_SOON = 16,    /* candidates whose sketches are fetched before their turn */
+    WS_FIXED = 4095, /* the largest coordinate in 16 bits: WS_SKETCH WS_FIXED^2 < 2^31 */
+    WS_Z_BITS = 20,  /* of an entry; the slot has the other 12 */
     WS_Z_MASK = (1 << WS_Z_BITS) - 1,
     WS_SEGMENT_ROWS = 1 << (32 - WS_Z_BITS),
     WS_STALE = INT32_MAX /* bar of a slot whose neuron has left */
@@ -45,18 +47,24 @@ typedef struct ws_row {
     float drift;   /* bound of all roundings of the float32 row */
     float blur;    /* bound of the rounding of t_r */
     float cut;     /* what is not listed has a float32 product of at most this; INFINITY: no list */
-    float rho;     /* slack */
     float step;    /* an entry stands for z = cut + (q + 1/2) step */
     float reach;   /* rounded up */
     float residue; /* rounded up */
     float rest;    /* rounded up */
-    float debt;    /* dot products that an unlisted sample has cost since */
+    float unit;    /* of products of t_r and s_i in 16 bits */
+    float offset;  /* rest_r and what these lose, rounded up */
     int32_t length;  /* entries */
     int32_t segment; /* -1: none */
     uint16_t slot;
     uint8_t queued; /* waits to be listed again */
-    uint8_t error;  /* |z of an entry - <w listed, x>| <= 2^-error norm max||x||, but for its step */
+    uint8_t error; /* |z of an entry - <w listed, x>| <= 2^-error norm max||x||, but for its step */
 } ws_row;
+
+/* What is looked at when a list no longer holds all that may fire. */
+typedef struct ws_upkeep {
+    float rho;  /* slack */
+    float debt; /* dot products that unlisted samples have cost since */
+} ws_upkeep;
 
 typedef struct ws_segment {
     int64_t n, live;     /* entries; those still valid */
@@ -70,23 +78,31 @@ typedef struct ws_segment {
 
 /* Sketches of the registered samples, and how far they may be wrong. */
 typedef struct ws_sketch {
-    int on;      /* 0: the numbers are too large or too small for it */
-    float *s;    /* [samples x WS_SKETCH] */
-    float *q;    /* [samples] rounded up */
-    double skew; /* ||P P' - 1|| */
-    double leak; /* max ||P (x - P's)|| */
+    int on;            /* 0: the numbers are too large or too small for it */
+    float *s;          /* [samples x WS_SKETCH] */
+    float *q;          /* [samples] rounded up */
+    int16_t *fixed;    /* [samples x WS_SKETCH] s_i is about unit fixed_i */
+    double unit, lost; /* lost: max ||s_i - unit fixed_i|| */
+    double most;       /* max ||s_i|| */
+    double skew;       /* ||P P' - 1|| */
+    double leak;       /* max ||P (x - P's)|| */
 } ws_sketch;
 
 /* A query's samples by position, padded to a multiple of 16. */
 typedef struct ws_batch {
     int64_t n;
-    float *s;        /* [n x WS_SKETCH] */
-    float *s_by_16;  /* [n / 16][WS_SKETCH][16] */
-    float *tail;     /* [n] length of s beyond WS_HEAD, rounded up */
+    int16_t *s;      /* [n x WS_SKETCH] in 16 bits */
+    int16_t *panel;  /* the same, [n / 16][WS_SKETCH / 2][16][2] */
     float *q, *away; /* [n]; away: the radius of a point near a sample, else 0 */
     double most_away;
     float threshold; /* rounded down */
 } ws_batch;
+
+/* An entry of a slot: q, and the position of its sample. */
+typedef struct ws_listed {
+    uint32_t q;
+    int32_t pos;
+} ws_listed;
 
 /* A row with something to compute: out[from] .. out[from + n - 1]. */
 typedef struct ws_visit {
@@ -110,7 +126,9 @@ typedef struct ws_certified {
     const struct ws_certified_loops *loops; /* of the query or update that runs */
     double slack, max_norm; /* first slack; largest ||x|| of the registered samples */
     ws_row *row;            /* [n] */
+    ws_upkeep *upkeep;      /* [n] */
     float *t;               /* [n x WS_SKETCH] */
+    int16_t *t_fixed;       /* [n x WS_SKETCH] */
     ws_sketch sketch;
     ws_segment *segment; /* [segments] */
     int64_t segments, segment_capacity;
@@ -120,14 +138,16 @@ typedef struct ws_certified {
     int64_t proposer_bytes;  /* counted for it */
     ws_pairs pairs;
     float *block_cut; /* [n] */
-    /* work space of a query: candidates of a segment as they come, and by slot; what is left of
-     * them */
+    /* work space of a query: candidates of a segment as they come, and where those of a sample end;
+     * by slot; what is left of them */
     ws_batch batch;
-    int64_t batch_capacity[5];
-    int32_t *cand_slot, *cand_pos, *pos, *out_pos, *far;
-    uint32_t *cand_q, *q;
+    int64_t batch_capacity[4];
+    uint32_t *cand;
+    int64_t *cand_end;
+    ws_listed *by_slot;
+    int32_t *out_pos, *far;
     float *out_z;
-    int64_t capacity[8];
+    int64_t capacity[6];
     int32_t count[WS_SEGMENT_ROWS + 1]; /* where the candidates of a slot end */
     int32_t look[WS_SEGMENT_ROWS];      /* slots to look at */
     ws_waiting waiting;
@@ -197,23 +217,25 @@ void ws_sketch_free(ws_sketch *k);
 /* ---- inner loops (certified_simd.c) ---- */
 
 typedef struct ws_certified_loops {
-    /* Entries above the bar of their slot: slot and q, with room for 16 more than there are
-     * entries.  Returns how many. */
-    int64_t (*filter)(const ws_segment *s, int64_t from, int64_t to, int32_t *slot, uint32_t *q);
-    /* Candidates pos, q of a row that the sketch does not exclude: pos and z to out, with
-     * room for n + 4.  Those so far above the threshold that the row cannot have moved below it are
-     * not looked at.  extra is ||w||, rounded up, for points away from their sample. */
-    int64_t (*screen)(const ws_batch *b, const ws_row *r, const float *t, float extra,
-                      const int32_t *pos, const uint32_t *q, int64_t n, int32_t *out_pos,
-                      float *out_z);
+    /* Those of n entries that are above the bar of their slot, to out, with room for n + 16.
+     * Returns how many. */
+    int64_t (*filter)(const uint32_t *entry, int64_t n, const int32_t *bar, uint32_t *out);
+    /* Candidates of a row that the sketch does not exclude: pos and z to out, with room for n + 4.
+     * Those so far above the threshold that the row cannot have moved below it pass in any case.
+     * t: the row's, in 16 bits; extra is ||w||, rounded up, for points away from their sample. */
+    int64_t (*screen)(const ws_batch *b, const ws_row *r, const int16_t *t, float extra,
+                      const ws_listed *at, int64_t n, int32_t *out_pos, float *out_z);
     /* Positions at which the sketch does not exclude the row though it is not listed there; room
      * for b->n + 16. */
-    int64_t (*outside)(const ws_batch *b, const ws_row *r, const float *t, float extra,
+    int64_t (*outside)(const ws_batch *b, const ws_row *r, const int16_t *t, float extra,
                        int32_t *out);
     /* t += the sum of coef[p] s_{ids[pos[p]]} over p < n, in order; pos goes on to `more`, whose
      * sketches are fetched before their turn */
     void (*combine)(float *t, const float *coef, const float *s, const int64_t *ids,
                     const int32_t *pos, int64_t n, int64_t more);
+    /* q = t / s rounded, of WS_SKETCH coordinates, at most WS_FIXED.  Returns s; each coordinate is
+     * within 0.51 s of s q, or is less than 1e-30.  *square: ||t||^2, within 2^-48 of it. */
+    float (*fix)(const float *t, int16_t *q, double *square);
 } ws_certified_loops;
 
 /** The loops for the path that ws_simd_name() names. */

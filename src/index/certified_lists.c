@@ -107,12 +107,13 @@ static void restart(ws_certified *c, int64_t k)
 {
     const ws_shard *w = &c->base.shard;
     ws_row *r = &c->row[k];
-    double cut = c->base.threshold - (double)w->b[k] - (double)r->rho;
+    double cut = c->base.threshold - (double)w->b[k] - (double)c->upkeep[k].rho;
     double norm = ws_propose_norm(w->w + k * w->d, w->d);
 
     r->norm = ws_round_up(norm);
     r->moved2 = 0;
-    r->path = r->drift = r->blur = r->debt = 0;
+    r->path = r->drift = r->blur = 0;
+    c->upkeep[k].debt = 0;
     r->queued = 0;
     memset(c->t + k * WS_SKETCH, 0, WS_SKETCH * sizeof *c->t);
     /* Where float32 may overflow nothing can be certified. */
@@ -183,7 +184,7 @@ void ws_certified_no_proposer(ws_certified *c)
     ws_proposer_destroy(&c->proposer);
 }
 
-/* The samples as panels of bytes take 0.3 s to make for 60000 of MNIST: not for a few rows, and a
+/* Panels of the samples as bytes take 0.3 s to make for 60000 of MNIST: not for a few rows, and a
  * structured start lists without them. */
 static ws_err need_proposer(ws_certified *c, int64_t n)
 {

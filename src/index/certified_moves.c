@@ -29,7 +29,12 @@ int ws_certified_error_code(double share)
 /* |z of an entry - <w listed, x>| for every registered sample. */
 static double z_error(const ws_certified *c, const ws_row *r)
 {
-    return ldexp((double)r->norm * c->max_norm, -(int)r->error) + 2 * (double)r->step + 1e-36;
+    union {
+        uint64_t u;
+        double d;
+    } share = {.u = (uint64_t)(1023 - r->error) << 52}; /* 2^-error */
+
+    return share.d * (double)r->norm * c->max_norm + 2 * (double)r->step + 1e-36;
 }
 
 /* |ws_dot - <w, x>|, and what adding the bias rounds. */
@@ -59,19 +64,29 @@ static void tell_segment(const ws_certified *c, const ws_row *r)
         s->open[r->slot / 64] |= bit;
 }
 
+/* Of t' and s', which are t and s in 16 bits: <t, s> = <t', s'> + <t - t', s> + <t', s - s'>. */
+static void fixed_bounds(const ws_certified *c, ws_row *r, double t_most, double scale)
+{
+    const ws_sketch *s = &c->sketch;
+    double away = 0.51 * sqrt(WS_SKETCH) * scale + 1e-28;
+
+    r->unit = (float)(scale * s->unit);
+    r->offset = ws_round_up((double)r->rest + away * s->most + (t_most + away) * s->lost);
+}
+
 /* The formula of certified_sketch.c with all that has been rounded on the way. */
 static void sketch_bounds(const ws_certified *c, int64_t k, double u, double fixed)
 {
-    const float *t = c->t + k * WS_SKETCH;
     const ws_sketch *s = &c->sketch;
     ws_row *r = &c->row[k];
     double most = c->max_norm, path = (double)r->path, drift = (double)r->drift;
-    double size, t_most, t_least, left, rest, float_sums;
+    double size, t_most, t_least, left, rest, float_sums, square, scale;
 
     r->residue = INFINITY;
-    r->rest = 0;
+    r->rest = r->unit = r->offset = 0;
     if (!s->on || !(path < 1e6) || isinf(r->cut)) return;
-    size = sqrt(ws_norm2(t, WS_SKETCH));
+    scale = (double)c->loops->fix(c->t + k * WS_SKETCH, c->t_fixed + k * WS_SKETCH, &square);
+    size = sqrt(square);
     t_most = size * (1 + 1e-12) + (double)r->blur;
     t_least = fmax(0, size * (1 - 1e-12) - (double)r->blur);
     left = (u + drift) * (u + drift) - t_least * t_least * (1 - s->skew) +
@@ -84,6 +99,7 @@ static void sketch_bounds(const ws_certified *c, int64_t k, double u, double fix
                                                 fabs((double)r->cut) + fabs(c->base.threshold));
     r->residue = ws_round_up(left);
     r->rest = ws_round_up(fixed + rest + 0x1.1p-24 * float_sums);
+    fixed_bounds(c, r, t_most, scale);
 }
 
 void ws_certified_bounds(ws_certified *c, int64_t k)
@@ -188,11 +204,11 @@ static ws_err relist(ws_certified *c)
         int64_t n = c->queue_n - from < WS_SEGMENT_ROWS ? c->queue_n - from : WS_SEGMENT_ROWS;
 
         for (int64_t k = from; k < from + n; k++) {
-            ws_row *r = &c->row[c->queue[k]];
-            float u = (float)sqrt(r->moved2);
+            float u = (float)sqrt(c->row[c->queue[k]].moved2);
+            float rho = c->upkeep[c->queue[k]].rho;
 
             /* As much as it has moved, so that it lasts as long again. */
-            r->rho = fminf(fmaxf(growth * r->rho, u), 2 * r->rho);
+            c->upkeep[c->queue[k]].rho = fminf(fmaxf(growth * rho, u), 2 * rho);
         }
         err = ws_certified_list(c, c->queue + from, n);
     }
@@ -206,6 +222,8 @@ WS_FETCH prefetch(const ws_certified *c, const ws_moves *m, int64_t k)
     if (k >= m->k) return;
     __builtin_prefetch(&c->row[m->row[k]], 1);
     for (int i = 0; i < WS_SKETCH; i += 16) __builtin_prefetch(c->t + m->row[k] * WS_SKETCH + i, 1);
+    for (int i = 0; i < WS_SKETCH; i += 32)
+        __builtin_prefetch(c->t_fixed + m->row[k] * WS_SKETCH + i, 1);
 }
 
 ws_err ws_certified_update(ws_index *ix, const ws_moves *moves)

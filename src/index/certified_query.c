@@ -34,11 +34,10 @@ static ws_err batch_room(ws_certified *c, int64_t n)
     ws_err err;
 
     if ((err = ws_grow(&b->s, &room[0], n * WS_SKETCH, sizeof *b->s, what)) ||
-        (err = ws_grow(&b->s_by_16, &room[1], n * WS_SKETCH, sizeof *b->s_by_16, what)) ||
-        (err = ws_grow(&b->q, &room[2], n, sizeof *b->q, what)) ||
-        (err = ws_grow(&b->away, &room[3], n, sizeof *b->away, what)))
+        (err = ws_grow(&b->panel, &room[1], n * WS_SKETCH, sizeof *b->panel, what)) ||
+        (err = ws_grow(&b->q, &room[2], n, sizeof *b->q, what)))
         return err;
-    return ws_grow(&b->tail, &room[4], n, sizeof *b->tail, what);
+    return ws_grow(&b->away, &room[3], n, sizeof *b->away, what);
 }
 
 static float round_down(double v)
@@ -57,22 +56,21 @@ static ws_err prepare_batch(ws_certified *c, const ws_query *q)
     b->most_away = 0;
     b->threshold = round_down(q->threshold);
     for (int64_t p = 0; p < padded; p++) {
-        float *s = b->s + p * WS_SKETCH;
+        int16_t *s = b->s + p * WS_SKETCH;
         int known = p < q->n && c->sketch.on;
 
         if (known)
-            memcpy(s, c->sketch.s + q->ids[p] * WS_SKETCH, WS_SKETCH * sizeof *s);
+            memcpy(s, c->sketch.fixed + q->ids[p] * WS_SKETCH, WS_SKETCH * sizeof *s);
         else
             memset(s, 0, WS_SKETCH * sizeof *s);
-        b->tail[p] = ws_round_up(sqrt(ws_norm2(s + WS_HEAD, WS_SKETCH - WS_HEAD)) * (1 + 1e-9));
         b->q[p] = known ? c->sketch.q[q->ids[p]] : 0;
         b->away[p] = 0;
         if (p < q->n && q->kind == WS_QUERY_NEAR) {
             b->away[p] = ws_round_up(q->radius[p] * (1 + 1e-5) + WS_PACKED_ERROR * c->max_norm);
             b->most_away = fmax(b->most_away, (double)b->away[p]);
         }
-        for (int64_t k = 0; k < WS_SKETCH; k++)
-            b->s_by_16[(p / 16 * WS_SKETCH + k) * 16 + p % 16] = s[k];
+        for (int64_t k = 0; k < WS_SKETCH; k += 2)
+            memcpy(b->panel + p / 16 * 16 * WS_SKETCH + k * 16 + p % 16 * 2, s + k, 2 * sizeof *s);
     }
     return WS_OK;
 }
@@ -86,33 +84,20 @@ static float extra_of(const ws_certified *c, const ws_row *r)
 
 /* ---- 1. entries of one segment ---- */
 
-static ws_err candidate_room(ws_certified *c, int64_t n)
-{
-    int64_t *room = c->capacity;
-    ws_err err;
-
-    if (n <= room[0] && n <= room[1] && n <= room[2]) return WS_OK;
-    if ((err = ws_grow(&c->cand_slot, &room[0], n, sizeof *c->cand_slot, what)) ||
-        (err = ws_grow(&c->cand_pos, &room[1], n, sizeof *c->cand_pos, what)))
-        return err;
-    return ws_grow(&c->cand_q, &room[2], n, sizeof *c->cand_q, what);
-}
-
 /* At another threshold, or near a sample, the bound is worked out entry by entry. */
 static int64_t filter_slowly(const ws_certified *c, const ws_segment *s, double threshold,
-                             int64_t from, int64_t to, float away, int32_t *slot, uint32_t *q)
+                             int64_t from, int64_t to, float away, uint32_t *out)
 {
     int64_t k = 0;
 
     for (int64_t e = from; e < to; e++) {
-        const ws_row *r = &c->row[s->row[s->entry[e] >> WS_Z_BITS]];
-        double z;
+        int32_t slot = (int32_t)(s->entry[e] >> WS_Z_BITS);
+        const ws_row *r = &c->row[s->row[slot]];
+        double z = (double)r->cut + ((double)(s->entry[e] & WS_Z_MASK) + 0.5) * (double)r->step;
 
-        slot[k] = (int32_t)(s->entry[e] >> WS_Z_BITS);
-        q[k] = s->entry[e] & WS_Z_MASK;
-        z = (double)r->cut + ((double)q[k] + 0.5) * (double)r->step + (double)r->reach +
-            (double)extra_of(c, r) * (double)away;
-        k += s->bar[slot[k]] != WS_STALE && !(z <= threshold);
+        z += (double)r->reach + (double)extra_of(c, r) * (double)away;
+        out[k] = s->entry[e];
+        k += s->bar[slot] != WS_STALE && !(z <= threshold);
     }
     return k;
 }
@@ -134,58 +119,57 @@ static int usual(const ws_certified *c, const ws_query *q)
     return q->kind == WS_QUERY_SAMPLE && q->threshold == c->base.threshold;
 }
 
-/* Candidates of the segment, sample by sample: a slot's come in ascending position. */
-static ws_err collect(ws_certified *c, const ws_segment *s, const ws_query *q, int64_t *n)
+/* Candidates of the segment, sample by sample. */
+static ws_err collect(ws_certified *c, const ws_segment *s, const ws_query *q)
 {
     int fast = usual(c, q);
+    int64_t n = 0;
 
-    *n = 0;
-    for (int64_t p = 0; p < q->n && s->n > 0; p++) {
-        int64_t from = s->first[q->ids[p]], to = s->first[q->ids[p] + 1], k;
-        ws_err err = candidate_room(c, *n + to - from + 16);
+    for (int64_t p = 0; p < q->n; p++) {
+        int64_t from = s->first[q->ids[p]], to = s->first[q->ids[p] + 1];
+        ws_err err =
+            ws_grow(&c->cand, &c->capacity[0], n + to - from + WS_SOON, sizeof *c->cand, what);
 
         if (err) return err;
         prefetch_run(s, q, p);
-        k = fast ? c->loops->filter(s, from, to, c->cand_slot + *n, c->cand_q + *n)
-                 : filter_slowly(c, s, q->threshold, from, to, c->batch.away[p], c->cand_slot + *n,
-                                 c->cand_q + *n);
-        for (int64_t i = 0; i < k; i++) c->cand_pos[*n + i] = (int32_t)p;
-        *n += k;
+        n += fast ? c->loops->filter(s->entry + from, to - from, s->bar, c->cand + n)
+                  : filter_slowly(c, s, q->threshold, from, to, c->batch.away[p], c->cand + n);
+        c->cand_end[p] = n;
         c->base.counts.node_visits += to - from;
     }
     /* Entries of a segment are fewer than 2^32, but offsets have a sign. */
-    return *n < INT32_MAX ? WS_OK
-                          : ws_fail(WS_ERR_NOMEM,
-                                    "a segment of the index has %lld candidates: use a smaller "
-                                    "--batch",
-                                    (long long)*n);
+    return n < INT32_MAX ? WS_OK
+                         : ws_fail(WS_ERR_NOMEM,
+                                   "a segment of the index has %lld candidates: use a smaller "
+                                   "--batch",
+                                   (long long)n);
 }
 
 /* ---- 2. by slot ---- */
 
-/* Stable: count[k] is then where slot k ends. */
-static ws_err sort(ws_certified *c, int32_t slots, int64_t n)
+/* Stable, so that a slot's come in ascending position: count[k] is then where slot k ends. Places are
+ * fetched before they are written, also for what lies beyond the last candidate. */
+static ws_err sort(ws_certified *c, int32_t slots, int64_t samples)
 {
+    int64_t n = c->cand_end[samples - 1], i = 0;
     int32_t at = 0;
-    ws_err err;
+    ws_err err = ws_grow(&c->by_slot, &c->capacity[1], n + 4 + WS_SOON, sizeof *c->by_slot, what);
 
-    if ((err = ws_grow(&c->pos, &c->capacity[3], n, sizeof *c->pos, what)) ||
-        (err = ws_grow(&c->q, &c->capacity[4], n, sizeof *c->q, what)))
-        return err;
+    if (err) return err;
     memset(c->count, 0, sizeof c->count);
-    for (int64_t i = 0; i < n; i++) c->count[c->cand_slot[i]]++;
+    for (int64_t k = 0; k < n; k++) c->count[c->cand[k] >> WS_Z_BITS]++;
     for (int32_t k = 0; k < slots; k++) {
         int32_t here = c->count[k];
 
         c->count[k] = at;
         at += here;
     }
-    for (int64_t i = 0; i < n; i++) {
-        int32_t to = c->count[c->cand_slot[i]]++;
-
-        c->pos[to] = c->cand_pos[i];
-        c->q[to] = c->cand_q[i];
-    }
+    for (int64_t p = 0; p < samples; p++)
+        for (; i < c->cand_end[p]; i++) {
+            __builtin_prefetch(&c->by_slot[c->count[c->cand[i + WS_SOON] >> WS_Z_BITS]], 1);
+            c->by_slot[c->count[c->cand[i] >> WS_Z_BITS]++] =
+                (ws_listed){c->cand[i] & WS_Z_MASK, (int32_t)p};
+        }
     return WS_OK;
 }
 
@@ -217,14 +201,15 @@ static int64_t unite(const int32_t *far, int64_t n, int32_t *pos, float *z, int6
 static int64_t add_outside(ws_certified *c, int64_t k, float extra, int64_t out, int64_t listed)
 {
     ws_row *r = &c->row[k];
-    int64_t far = c->loops->outside(&c->batch, r, c->t + k * WS_SKETCH, extra, c->far);
+    ws_upkeep *u = &c->upkeep[k];
+    int64_t far = c->loops->outside(&c->batch, r, c->t_fixed + k * WS_SKETCH, extra, c->far);
     int64_t all = unite(c->far, far, c->out_pos + out, c->out_z + out, listed);
     double price = (double)c->base.samples.n / products_a_dot;
 
     c->base.counts.node_visits += c->batch.n;
-    r->debt += (float)((double)(all - listed) +
+    u->debt += (float)((double)(all - listed) +
                        sketch_a_dot * (double)c->batch.n * WS_SKETCH / (double)c->base.shard.d);
-    if (!r->queued && !isinf(r->cut) && (double)r->debt > price) {
+    if (!r->queued && !isinf(r->cut) && (double)u->debt > price) {
         r->queued = 1;
         c->queue[c->queue_n++] = k;
     }
@@ -235,9 +220,9 @@ static ws_err out_room(ws_certified *c, int64_t n)
 {
     ws_err err;
 
-    if (n <= c->capacity[5] && n <= c->capacity[6]) return WS_OK;
-    if ((err = ws_grow(&c->out_pos, &c->capacity[5], n, sizeof *c->out_pos, what))) return err;
-    return ws_grow(&c->out_z, &c->capacity[6], n, sizeof *c->out_z, what);
+    if (n <= c->capacity[2] && n <= c->capacity[3]) return WS_OK;
+    if ((err = ws_grow(&c->out_pos, &c->capacity[2], n, sizeof *c->out_pos, what))) return err;
+    return ws_grow(&c->out_z, &c->capacity[3], n, sizeof *c->out_z, what);
 }
 
 /* What must be computed of row k, whose candidates are from .. from + n - 1, goes to out; returns
@@ -254,8 +239,8 @@ static int64_t screen_row(ws_certified *c, const ws_query *q, int64_t k, int64_t
     if ((n == 0 && complete) || (q->mask && !q->mask[k])) return 0;
     if ((*err = out_room(c, out + n + (complete ? 0 : q->n) + 16))) return 0;
     if (n > 0)
-        kept = c->loops->screen(&c->batch, r, c->t + k * WS_SKETCH, extra, c->pos + from,
-                                c->q + from, n, c->out_pos + out, c->out_z + out);
+        kept = c->loops->screen(&c->batch, r, c->t_fixed + k * WS_SKETCH, extra, c->by_slot + from,
+                                n, c->out_pos + out, c->out_z + out);
     return complete ? kept : add_outside(c, k, extra, out, kept);
 }
 
@@ -281,7 +266,7 @@ WS_FETCH prefetch_slot(const ws_certified *c, const ws_segment *s, int32_t i, in
     if (i >= n) return;
     k = s->row[c->look[i]];
     __builtin_prefetch(&c->row[k]);
-    for (int j = 0; j < WS_SKETCH; j += LINE) __builtin_prefetch(c->t + k * WS_SKETCH + j);
+    for (int j = 0; j < WS_SKETCH; j += 32) __builtin_prefetch(c->t_fixed + k * WS_SKETCH + j);
 }
 
 static ws_err screen(ws_certified *c, const ws_segment *s, const ws_query *q)
@@ -320,14 +305,13 @@ static ws_query part_of(const ws_query *q, int64_t p, int64_t n, ws_samples *x, 
 
 static ws_err query_block(ws_certified *c, const ws_query *q)
 {
-    int64_t n;
     ws_err err = prepare_batch(c, q);
 
     for (int64_t k = 0; k < c->segments && !err; k++) {
         const ws_segment *s = &c->segment[k];
 
         if (s->rows == 0) continue;
-        if ((err = collect(c, s, q, &n)) || (err = sort(c, s->rows, n)) || (err = screen(c, s, q)))
+        if ((err = collect(c, s, q)) || (err = sort(c, s->rows, q->n)) || (err = screen(c, s, q)))
             return err;
         err = ws_certified_decide(c, q);
     }
@@ -346,7 +330,8 @@ ws_err ws_certified_query(ws_index *ix, const ws_query *q, ws_hits *hits)
     c->found.rows = c->found.n = c->blocks = c->waiting.n = 0;
     c->asked += q->n;
     if ((err = ws_scan_prepare(ix, q->n)) ||
-        (err = ws_grow(&c->far, &c->capacity[7], q->n + 16, sizeof *c->far, what)) ||
+        (err = ws_grow(&c->far, &c->capacity[4], q->n + 16, sizeof *c->far, what)) ||
+        (err = ws_grow(&c->cand_end, &c->capacity[5], q->n, sizeof *c->cand_end, what)) ||
         (err = ws_grow(&c->block, &c->block_capacity, (q->n + size - 1) / size, sizeof *c->block,
                        what)))
         return err;
@@ -363,16 +348,13 @@ ws_err ws_certified_query(ws_index *ix, const ws_query *q, ws_hits *hits)
 void ws_certified_query_free(ws_certified *c)
 {
     ws_free(&c->batch.s);
-    ws_free(&c->batch.s_by_16);
+    ws_free(&c->batch.panel);
     ws_free(&c->batch.q);
-    ws_free(&c->batch.tail);
     ws_free(&c->batch.away);
     c->batch = (ws_batch){0};
-    ws_free(&c->cand_slot);
-    ws_free(&c->cand_pos);
-    ws_free(&c->cand_q);
-    ws_free(&c->pos);
-    ws_free(&c->q);
+    ws_free(&c->cand);
+    ws_free(&c->cand_end);
+    ws_free(&c->by_slot);
     ws_free(&c->out_pos);
     ws_free(&c->out_z);
     ws_free(&c->far);

@@ -112,6 +112,29 @@ static void sketch_block(ws_sketch *k, maker *m, int64_t from, int64_t n)
     }
 }
 
+/* The sketches once more in 16 bits. */
+static void fix_all(ws_sketch *k, int64_t n)
+{
+    double top = 0;
+
+    k->most = k->lost = 0;
+    for (int64_t i = 0; i < n * WS_SKETCH; i++) top = fmax(top, fabs((double)k->s[i]));
+    k->unit = top / WS_FIXED;
+    for (int64_t i = 0; i < n; i++) {
+        double lost = 0;
+
+        for (int64_t j = i * WS_SKETCH; j < (i + 1) * WS_SKETCH; j++) {
+            long q = top > 0 ? lrint((double)k->s[j] / k->unit) : 0;
+            double off = (double)k->s[j] - k->unit * (double)q;
+
+            k->fixed[j] = (int16_t)q;
+            lost += off * off;
+        }
+        k->lost = fmax(k->lost, sqrt(lost) * (1 + 1e-9));
+        k->most = fmax(k->most, sqrt(ws_norm2(k->s + i * WS_SKETCH, WS_SKETCH)) * (1 + 1e-9));
+    }
+}
+
 static ws_err sketch_all(ws_sketch *k, maker *m, double max_norm)
 {
     ws_err err;
@@ -119,13 +142,16 @@ static ws_err sketch_all(ws_sketch *k, maker *m, double max_norm)
     if ((err = ws_alloc(&m->p, WS_SKETCH * m->d, sizeof *m->p, "directions of the samples")) ||
         (err = ws_alloc(&m->sum, WS_SKETCH * m->d, sizeof *m->sum, "directions of the samples")) ||
         (err = ws_alloc(&k->s, m->x->n * WS_SKETCH, sizeof *k->s, "sketches of the samples")) ||
-        (err = ws_alloc(&k->q, m->x->n, sizeof *k->q, "sketches of the samples")))
+        (err = ws_alloc(&k->q, m->x->n, sizeof *k->q, "sketches of the samples")) ||
+        (err =
+             ws_alloc(&k->fixed, m->x->n * WS_SKETCH, sizeof *k->fixed, "sketches of the samples")))
         return err;
     find_directions(m);
     k->skew = skew_of(m);
     k->leak = (k->skew + 0x1p-22) * 1.1 * max_norm;
     for (int64_t i = 0; i < m->x->n; i += BLOCK)
         sketch_block(k, m, i, m->x->n - i < BLOCK ? m->x->n - i : BLOCK);
+    fix_all(k, m->x->n);
     k->on = k->skew < 1e-3;
     return WS_OK;
 }
@@ -151,5 +177,6 @@ void ws_sketch_free(ws_sketch *k)
 {
     ws_free(&k->s);
     ws_free(&k->q);
+    ws_free(&k->fixed);
     *k = (ws_sketch){0};
 }

@@ -152,14 +152,19 @@ static void both_bounds_hold_for_every_pair_and_the_second_is_tighter(void **sta
                 double then = ws_dot(listed + r * D, x + i * D, D);
                 double now = ws_dot(w + r * D, x + i * D, D) + (double)b[r];
                 double t = ws_dot(c->t + r * WS_SKETCH, c->sketch.s + i * WS_SKETCH, WS_SKETCH);
-                double sketch = t + (double)v->residue * (double)c->sketch.q[i] + (double)v->rest;
+                double rest = (double)v->residue * (double)c->sketch.q[i];
+                double sketch = t + rest + (double)v->rest, fixed = 0;
 
+                for (int64_t j = 0; j < WS_SKETCH; j++)
+                    fixed += c->t_fixed[r * WS_SKETCH + j] * c->sketch.fixed[i * WS_SKETCH + j];
+                fixed = fixed * (double)v->unit + rest + (double)v->offset;
                 assert_true(now <= then + (double)v->reach);
                 assert_true(now <= then + sketch);
+                assert_true(now <= then + fixed && sketch <= fixed);
                 assert_true(ws_index_moved(&c->base, r) == sqrt(v->moved2));
                 if (v->moved2 < 0.01 || isinf(v->cut)) continue;
                 first += then + (double)v->reach - now;
-                second += then + sketch - now;
+                second += then + fixed - now;
                 n++;
             }
         }
@@ -243,7 +248,7 @@ static void relisting_leaves_few_segments_and_few_stale_entries(void **state)
 static void the_slack_follows_how_far_a_neuron_has_moved(void **state)
 {
     const ws_certified *c = *state;
-    float far, little, start = c->row[0].rho;
+    float far, little, start = c->upkeep[0].rho;
 
     push(*state, 0, 40, 1.8 * (double)start);
     push(*state, 40, 80, 1.05 * (double)start);
@@ -252,11 +257,11 @@ static void the_slack_follows_how_far_a_neuron_has_moved(void **state)
         push(*state, 80, 81, 0);
     }
     assert_true(ws_index_count(*state).relisted >= 64);
-    far = c->row[3].rho;
-    little = c->row[43].rho;
+    far = c->upkeep[3].rho;
+    little = c->upkeep[43].rho;
     assert_true(fabsf(little - 1.25f * start) < 1e-5f);
     assert_true(far > 1.7f * start && far <= 2 * start);
-    assert_true(c->row[3].moved2 == 0 && c->row[90].rho == start);
+    assert_true(c->row[3].moved2 == 0 && c->upkeep[90].rho == start);
 }
 
 /* Filter and sketch on each path: the same sets, where no value is within rounding of the bar. */
@@ -264,8 +269,8 @@ static void every_path_lets_the_same_pass(void **state)
 {
     static const char *const paths[] = {"portable", "avx512"};
     ws_certified *c = *state;
-    static int32_t row[2][N + 16], far[2][S + 16];
-    static uint32_t q[2][N + 16];
+    static int32_t far[2][S + 16];
+    static uint32_t pass[2][N + 16];
     int64_t n[2] = {0}, m[2] = {0};
 
     step(*state, 0.1);
@@ -278,15 +283,54 @@ static void every_path_lets_the_same_pass(void **state)
 
         for (int k = 0; k < 2; k++) {
             if (!ws_simd_select(paths[k])) return;
-            n[k] = ws_certified_simd()->filter(s, s->first[i], s->first[i + 1], row[k], q[k]);
-            m[k] = ws_certified_simd()->outside(&c->batch, &c->row[i % N], c->t + i % N * WS_SKETCH,
-                                                0, far[k]);
+            n[k] = ws_certified_simd()->filter(s->entry + s->first[i],
+                                               s->first[i + 1] - s->first[i], s->bar, pass[k]);
+            m[k] = ws_certified_simd()->outside(&c->batch, &c->row[i % N],
+                                                c->t_fixed + i % N * WS_SKETCH, 0, far[k]);
         }
         assert_true(n[0] == n[1] && m[0] == m[1]);
-        assert_memory_equal(row[0], row[1], (size_t)n[0] * sizeof **row);
-        assert_memory_equal(q[0], q[1], (size_t)n[0] * sizeof **q);
+        assert_memory_equal(pass[0], pass[1], (size_t)n[0] * sizeof **pass);
         assert_memory_equal(far[0], far[1], (size_t)m[0] * sizeof **far);
     }
+}
+
+/* A row's candidates on each path: the same are left, in order, with z as listed. */
+static void every_path_screens_alike(void **state)
+{
+    static const char *const paths[] = {"portable", "avx512"};
+    ws_certified *c = *state;
+    ws_listed at[S + 4 + WS_SOON] = {{0}};
+    static int32_t pos[2][S + 16];
+    static float z[2][S + 16];
+    int64_t n[2], asked = 0, left = 0;
+
+    step(*state, 0.1);
+    ask(*state); /* sets c->batch */
+    for (int64_t r = 0; r < N; r++) {
+        const ws_row *v = &c->row[r];
+        int64_t count = 1 + r % 40;
+
+        for (int64_t i = 0; i < count; i++)
+            at[i] = (ws_listed){
+                (uint32_t)(draw() * (threshold + 0.2 - (double)v->cut) / (double)v->step),
+                (int32_t)(i * S / count)};
+        for (int k = 0; k < 2; k++) {
+            if (!ws_simd_select(paths[k])) return;
+            n[k] = ws_certified_simd()->screen(&c->batch, v, c->t_fixed + r * WS_SKETCH, 0, at,
+                                               count, pos[k], z[k]);
+        }
+        asked += count;
+        left += n[0];
+        assert_int_equal(n[0], n[1]);
+        assert_memory_equal(pos[0], pos[1], (size_t)n[0] * sizeof **pos);
+        for (int64_t i = 0, j = 0; i < n[0]; i++, j++) {
+            while (at[j].pos != pos[0][i]) j++;
+            for (int k = 0; k < 2; k++)
+                assert_true(fabs((double)z[k][i] - (double)v->cut -
+                                 ((double)at[j].q + 0.5) * (double)v->step) < 1e-5);
+        }
+    }
+    assert_true(left > asked / 10 && left < asked * 9 / 10);
 }
 
 /* Samples that fill more than a block are answered block by block. */
@@ -335,6 +379,7 @@ static const struct CMUnitTest tests[] = {
     FRESH(relisting_leaves_few_segments_and_few_stale_entries),
     FRESH(the_slack_follows_how_far_a_neuron_has_moved),
     FRESH(every_path_lets_the_same_pass),
+    FRESH(every_path_screens_alike),
     cmocka_unit_test(many_samples_are_answered_as_scan_does),
 };
 

@@ -16,7 +16,7 @@
 #include "wingspan/index/unwritten.h"
 #include "wingspan/linalg/blas.h"
 
-enum { DENSE = 2048, REPEATS = 3, ROWS = 1024, BLOCKS = 8, FEW = 8 };
+enum { DENSE = 2048, REPEATS = 3, LISTS = 5, ROWS = 1024, BLOCKS = 8, FEW = 8 };
 
 static const char what[] = "the start of a network";
 
@@ -176,7 +176,9 @@ static ws_err measure(bench *t)
     t->r.list = t->r.sgemm = t->r.compare = t->r.common = t->r.build = INFINITY;
     for (int k = 0; k < REPEATS; k++) {
         MPI_Barrier(t->comm->mpi);
-        if ((err = ws_agree(t->comm, list_once(t, &t->r.list)))) return err;
+        /* A tenth of a second beside four: several times, so that neither is seen by chance. */
+        for (int j = 0; j < LISTS && !err; j++) err = list_once(t, &t->r.list);
+        if ((err = ws_agree(t->comm, err))) return err;
         multiply(t);
         if ((err = build(t, t->n < FEW ? t->n : FEW, NULL, &t->r.common, &unused)) ||
             (err = build(t, t->n, &t->start, &t->r.build, &t->r.lists)))

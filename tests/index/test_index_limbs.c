@@ -22,10 +22,10 @@ static double level[LONG];
 static ws_samples samples_of(int64_t n, int64_t d)
 {
     for (int64_t k = 0; k < n * d; k++)
-        byte[k] = (uint8_t)(256 * ws_random_uniform(&key, 1, (uint64_t)k));
+        byte[k] = (uint8_t)(256 * ws_random_uniform(&key, 1, (uint32_t)k));
     for (int64_t j = 0; j < d; j++)
         level[j] =
-            WS_PACKED_ZERO + floor(255 * 16384 * ws_random_uniform(&key, 2, (uint64_t)j)) / 16384;
+            WS_PACKED_ZERO + floor(255 * 16384 * ws_random_uniform(&key, 2, (uint32_t)j)) / 16384;
     for (int64_t i = 0; i < n; i++)
         scale[i] = (float)(0.01 / sqrt((double)d) * (1 + (double)(i % 3)));
     return (ws_samples){.n = n, .d = d, .packed = {byte, level, scale, NULL}};

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "certified.h"
+#include "lanes.h"
 #include "wingspan/core/dot.h"
 #include "wingspan/core/fetch.h"
 
@@ -168,17 +169,6 @@ AVX512 static inline __m512i products(two s, two t)
     return _mm512_add_epi32(_mm512_madd_epi16(s.a, t.a), _mm512_madd_epi16(s.b, t.b));
 }
 
-/* The sums of the lanes of four. */
-AVX512 static inline __m128i sums(__m512i a, __m512i b, __m512i c, __m512i d)
-{
-    __m512i ab = _mm512_add_epi32(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
-    __m512i cd = _mm512_add_epi32(_mm512_unpacklo_epi32(c, d), _mm512_unpackhi_epi32(c, d));
-    __m512i all = _mm512_add_epi32(_mm512_unpacklo_epi64(ab, cd), _mm512_unpackhi_epi64(ab, cd));
-    __m256i half = _mm256_add_epi32(_mm512_castsi512_si256(all), _mm512_extracti64x4_epi64(all, 1));
-
-    return _mm_add_epi32(_mm256_castsi256_si128(half), _mm256_extracti128_si256(half, 1));
-}
-
 AVX512 static inline __m512i with(const ws_batch *b, int32_t pos, two t)
 {
     return products(load(b->s + (int64_t)pos * WS_SKETCH), t);
@@ -216,10 +206,10 @@ AVX512 static int64_t screen_avx512(const ws_batch *b, const ws_row *r, const in
         far = _mm_add_ps(_mm_fmadd_ps(residue, _mm_i32gather_ps(b->q, p, 4), z), offset);
         if (extra > 0) far = _mm_fmadd_ps(away, _mm_i32gather_ps(b->away, p, 4), far);
         far = _mm_fmadd_ps(unit,
-                           _mm_cvtepi32_ps(sums(with(b, _mm_extract_epi32(p, 0), v),
-                                                with(b, _mm_extract_epi32(p, 1), v),
-                                                with(b, _mm_extract_epi32(p, 2), v),
-                                                with(b, _mm_extract_epi32(p, 3), v))),
+                           _mm_cvtepi32_ps(ws_lane_sums(with(b, _mm_extract_epi32(p, 0), v),
+                                                        with(b, _mm_extract_epi32(p, 1), v),
+                                                        with(b, _mm_extract_epi32(p, 2), v),
+                                                        with(b, _mm_extract_epi32(p, 3), v))),
                            far);
         in = _mm_mask_cmp_ps_mask(in, far, least, _CMP_NLE_UQ) | known;
         _mm_storeu_si128((__m128i *)(out_pos + k), _mm_maskz_compress_epi32(in, p));

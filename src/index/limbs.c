@@ -8,6 +8,8 @@
 #include "wingspan/core/alloc.h"
 #include "wingspan/core/dot.h"
 
+#include "lanes.h"
+
 enum {
     LEVELS = 16200,   /* 128 h + l is at most this, so that h and l are bytes */
     LONGEST = 1 << 16 /* 255 x 127 x d < 2^31 */
@@ -101,19 +103,6 @@ void ws_limbs_free(ws_limbs *l)
 
 enum { LIMBS = 4 }; /* of two rows */
 
-/* The sums of the lanes of four. */
-VNNI static inline __m128i lane_sums(const __m512i v[4])
-{
-    __m512i ab =
-        _mm512_add_epi32(_mm512_unpacklo_epi32(v[0], v[1]), _mm512_unpackhi_epi32(v[0], v[1]));
-    __m512i cd =
-        _mm512_add_epi32(_mm512_unpacklo_epi32(v[2], v[3]), _mm512_unpackhi_epi32(v[2], v[3]));
-    __m512i all = _mm512_add_epi32(_mm512_unpacklo_epi64(ab, cd), _mm512_unpackhi_epi64(ab, cd));
-    __m256i half = _mm256_add_epi32(_mm512_castsi512_si256(all), _mm512_extracti64x4_epi64(all, 1));
-
-    return _mm_add_epi32(_mm256_castsi256_si128(half), _mm256_extracti128_si256(half, 1));
-}
-
 /* sum[k][i] = <limb k, sample i>: q + k stride and x[i], of length d. */
 VNNI static void four(const int8_t *const q[LIMBS], const uint8_t *const x[4], int64_t d,
                       int32_t sum[LIMBS][4])
@@ -139,7 +128,9 @@ VNNI static void four(const int8_t *const q[LIMBS], const uint8_t *const x[4], i
         }
     }
 #pragma GCC unroll 4
-    for (int k = 0; k < LIMBS; k++) _mm_storeu_si128((__m128i *)(void *)sum[k], lane_sums(v[k]));
+    for (int k = 0; k < LIMBS; k++)
+        _mm_storeu_si128((__m128i *)(void *)sum[k],
+                         ws_lane_sums(v[k][0], v[k][1], v[k][2], v[k][3]));
 }
 
 void ws_limbs_products(const ws_limbs *l, const ws_samples *x, int64_t r, int64_t from, int64_t n,

@@ -93,12 +93,13 @@ static void combine_any(float *w, const float *coef, const ws_samples *s, const 
                         const float *soon)
 {
     float *scaled = (float *)(scratch + s->d);
-    int32_t *at = s->packed.apart ? NULL : (int32_t *)(scaled + n);
+    int32_t *at;
 
     if (!ws_samples_packed(s)) {
         combine_rows(w, coef, s, s->x, ids, pos, n, scratch, square, soon);
         return;
     }
+    at = s->packed.apart ? NULL : (int32_t *)(scaled + n);
     scale_coef(coef, s, ids, pos, n, scaled, at);
     if (s->packed.apart)
         combine_rows(w, scaled, s, s->packed.apart, ids, pos, n, scratch, square, soon);

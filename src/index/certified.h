@@ -10,8 +10,8 @@
  * where s_i = P x_i are WS_SKETCH coordinates of a sample along the main directions of the data,
  * q_i >= ||x_i - P's_i||, t_r is the same combination of the s_i as D is of the samples, and
  * residue_r bounds the rest of D (certified_sketch.c). A query looks at t_r and s_i in 16 bits,
- * two cache lines each, and what these lose goes into the bound. An entry is a candidate if neither bound
- * excludes it. What is not listed has z listed <= cut_r: while cut_r + reach_r <= T none of it can
+ * two cache lines each, and what these lose goes into the bound. An entry is a candidate if neither
+ * bound excludes it. What is not listed has z listed <= cut_r: while cut_r + reach_r <= T none of it can
  * fire; after that the second bound picks, for each sample of a query, whether r must be computed.
  * A neuron that costs more that way than by listing it again is listed again, with a larger slack.
  *
@@ -30,8 +30,8 @@
 #include "propose.h"
 
 enum {
-    WS_SKETCH = 64,  /* coordinates of a sketch, a multiple of 16, the most important first */
-    WS_SOON = 16,    /* candidates whose sketches are fetched before their turn */
+    WS_SKETCH = 64,  /* coordinates of a sketch: in 16 bits two registers of AVX-512 */
+    WS_SOON = 16,    /* candidates whose places or sketches are fetched before their turn */
     WS_FIXED = 4095, /* the largest coordinate in 16 bits: WS_SKETCH WS_FIXED^2 < 2^31 */
     WS_Z_BITS = 20,  /* of an entry; the slot has the other 12 */
     WS_Z_MASK = (1 << WS_Z_BITS) - 1,
@@ -41,18 +41,18 @@ enum {
 
 /* What is known of a neuron since it was listed: one cache line. */
 typedef struct ws_row {
-    double moved2; /* u_r^2 */
-    float norm;    /* ||w|| when listed, rounded up */
-    float path;    /* sum |coef| max||x|| of all steps; INFINITY: one was no combination */
-    float drift;   /* bound of all roundings of the float32 row */
-    float blur;    /* bound of the rounding of t_r */
-    float cut;     /* what is not listed has a float32 product of at most this; INFINITY: no list */
-    float step;    /* an entry stands for z = cut + (q + 1/2) step */
-    float reach;   /* rounded up */
-    float residue; /* rounded up */
-    float rest;    /* rounded up */
-    float unit;    /* of products of t_r and s_i in 16 bits */
-    float offset;  /* rest_r and what these lose, rounded up */
+    double moved2;   /* u_r^2 */
+    float norm;      /* ||w|| when listed, rounded up */
+    float path;      /* sum |coef| max||x|| of all steps; INFINITY: one was no combination */
+    float drift;     /* bound of all roundings of the float32 row */
+    float blur;      /* bound of the rounding of t_r */
+    float cut;       /* what is not listed has a proposed z of at most this; INFINITY: no list */
+    float step;      /* an entry stands for z = cut + (q + 1/2) step */
+    float reach;     /* rounded up */
+    float residue;   /* rounded up */
+    float rest;      /* rounded up */
+    float unit;      /* of products of t_r and s_i in 16 bits */
+    float offset;    /* rest_r and what these lose, rounded up */
     int32_t length;  /* entries */
     int32_t segment; /* -1: none */
     uint16_t slot;

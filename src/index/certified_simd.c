@@ -153,6 +153,8 @@ AVX512 static int64_t filter_avx512(const uint32_t *entry, int64_t n, const int3
     return k;
 }
 
+_Static_assert(WS_SKETCH == 64, "a sketch is two registers");
+
 /* A sketch in two registers, or two rows of a panel. */
 typedef struct two {
     __m512i a, b;

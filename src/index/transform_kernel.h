@@ -1,5 +1,5 @@
 /* transform_kernel.h - the loops of transform_simd.c for one vector unit, with TARGET, NAME(f), LANES,
- * and EMIT(r, row, lane, j, n), which keeps what is above the cut of 16 rows from `row` on.
+ * and NAME(above)(r, cut, word), which has a bit for each of 16 rows times LANES that is above the cut.
  *
  * Lanes are samples, so a butterfly is a sum and a difference of vectors, and the result cannot
  * depend on how many lanes there are. Rows of a unit are numbered o + s k in the first pass, which
@@ -38,21 +38,68 @@ TARGET ALWAYS void NAME(fold)(const ws_transform_job *j, const float *u, const f
     }
 }
 
-/* One unit of 16 s rows, the first of which is row `row` of the panel. */
+/* Mark what is above the cut of 16 rows from row `row` of the unit on, and leave their values there in
+ * the work space, if any is. */
+TARGET ALWAYS void NAME(mark)(const ws_transform_job *j, const V *r, int row, marks *k)
+{
+    uint64_t word[LANES / 4], any = 0;
+    V *to = (V *)j->work + row;
+
+    NAME(above)(r, j->cut, word);
+#pragma GCC unroll 4
+    for (int i = 0; i < LANES / 4; i++) any |= word[i];
+    if (any == 0) return;
+#pragma GCC unroll 16
+    for (int i = 0; i < 16; i++) to[i] = r[i];
+#pragma GCC unroll 4
+    for (int i = 0; i < LANES / 4; i++) {
+        k->word[k->words] = word[i];
+        k->at[k->words] = row * LANES + 64 * i;
+        k->words += word[i] != 0;
+        k->hits += __builtin_popcountll(word[i]);
+    }
+}
+
+/* The marks of a unit as hits. How many a word has nobody can guess, so nothing is asked about it. */
+TARGET ALWAYS int64_t NAME(keep)(const ws_transform_job *j, marks *k, int row, int lane, int64_t n)
+{
+    uint64_t m = k->word[0];
+
+    k->word[k->words] = 0;
+    for (int w = 0, hits = k->hits; hits > 0; hits--) {
+        int i = k->at[w] + __builtin_ctzll(m);
+
+        j->at[n] = (uint32_t)((row + i / LANES) * 16 + lane + i % LANES);
+        j->z[n++] = j->work[i];
+        m &= m - 1;
+        w += m == 0;
+        m = m == 0 ? k->word[w] : m;
+    }
+    return n;
+}
+
+/* One unit of 16 s rows, the first of which is row `row` of the panel. Values are left at or before
+ * the lines that they came from. */
 TARGET ALWAYS int64_t NAME(unit)(const ws_transform_job *j, const float *u, const float *g,
                                  const int s, const int q, int row, int lane, int64_t n)
 {
     V *t = (V *)j->work;
     V r[16], a[16];
+    marks found;
+
+    found.words = found.hits = 0;
 
     for (int o = 0; o < s; o++) {
         NAME(fold)(j, u + o * 16, g + o, s, r);
         NAME(butterflies)(r, s == 1 ? q : 16);
-        if (s == 1) return EMIT(r, row, lane, j, n);
+        if (s == 1) {
+            NAME(mark)(j, r, 0, &found);
+            return NAME(keep)(j, &found, row, lane, n);
+        }
 #pragma GCC unroll 16
         for (int k = 0; k < 16; k++) t[o + (s + 1) * k] = r[k];
     }
-    for (int k = 0; k < 16; k += s < 16 ? 16 / s : 1, row += s < 16 ? 16 : s) {
+    for (int k = 0, at = 0; k < 16; k += s < 16 ? 16 / s : 1, at += s < 16 ? 16 : s) {
         V *l = t + (s + 1) * k;
 
 #pragma GCC unroll 16
@@ -64,15 +111,15 @@ TARGET ALWAYS int64_t NAME(unit)(const ws_transform_job *j, const float *u, cons
                 r[i] += l[16 + i];
             }
             NAME(butterflies)(r, 16);
-            n = EMIT(r, row, lane, j, n);
+            NAME(mark)(j, r, at, &found);
             NAME(butterflies)(a, 16);
-            n = EMIT(a, row + 16, lane, j, n);
+            NAME(mark)(j, a, at + 16, &found);
         } else {
             NAME(butterflies)(r, s);
-            n = EMIT(r, row, lane, j, n);
+            NAME(mark)(j, r, at, &found);
         }
     }
-    return n;
+    return NAME(keep)(j, &found, row, lane, n);
 }
 
 TARGET ALWAYS int64_t NAME(units)(const ws_transform_job *j, const int s, const int q)

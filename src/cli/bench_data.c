@@ -90,7 +90,7 @@ static ws_err random_samples(const ws_comm *comm, const ws_bench_options *o, ws_
 
 ws_err ws_bench_samples_get(const ws_comm *comm, const ws_bench_options *o, ws_bench_samples *s)
 {
-    ws_dataset_options load = {.samples = o->samples};
+    ws_dataset_options load = {.samples = o->samples, .pack = 1}; /* as training has them */
     ws_err err;
 
     *s = (ws_bench_samples){0};

@@ -9,22 +9,34 @@
  *             <= <t, s_i> + skew |t| |s_i| + leak |t| + leak path |s_i| + |R| q_i,
  *     |R|^2   <= |C|^2 - |t|^2 (1 - skew) + 2 |t| leak path,
  *
- * with skew = ||P P' - 1||, leak = max ||P (x_i - P's_i)||, path = sum |c_p|. */
+ * with skew = ||P P' - 1||, leak = max ||P (x_i - P's_i)||, path = sum |c_p|.
+ *
+ * Packed samples are multiplied as bytes (limbs.h): P is then what its limbs stand for. MNIST, 60000
+ * samples, one core: 0.06 s instead of 0.24. */
 #include <string.h>
 
 #include "certified.h"
+#include "limbs.h"
 #include "wingspan/core/alloc.h"
 #include "wingspan/core/dot.h"
+#include "wingspan/linalg/blas.h"
 
-enum { SAMPLED = 2048, ROUNDS = 5, BLOCK = 8 }; /* of a block, samples stay in the first cache */
+enum { SAMPLED = 2048, ROUNDS = 5, BLOCK = 32 }; /* of a block, samples stay in the first cache */
+
+typedef double square[WS_SKETCH][WS_SKETCH];
 
 typedef struct maker {
     const ws_samples *x;
     int64_t d, n, ids[SAMPLED]; /* samples looked at */
     float *p;                   /* [WS_SKETCH x d] */
     double *sum;                /* [WS_SKETCH x d] */
+    float *row, *next, *dots;   /* [n x d], [WS_SKETCH x d], [WS_SKETCH x n], if not sparse */
     double z[SAMPLED];
-    double dots[WS_SKETCH][BLOCK];
+    float s[WS_SKETCH][BLOCK];
+    square a, b;
+    ws_limbs limbs;
+    int by_limbs;
+    double off; /* ||P x - s|| is at most this x the largest norm */
 } maker;
 
 /* p_k from sum_k, orthogonal to the rows before; a direction that is none becomes zero. */
@@ -51,8 +63,8 @@ static void orthogonalise(maker *m, int k)
             memset(to, 0, (size_t)m->d * sizeof *to);
 }
 
-/* sum_k = sum_i <p_k, x_i> x_i. */
-static void iterate(maker *m)
+/* sum_k = sum_i <p_k, x_i> x_i of samples that are long: those that are sparse. */
+static void multiply_sparse(maker *m)
 {
     for (int k = 0; k < WS_SKETCH; k++) {
         double *v = m->sum + k * m->d;
@@ -61,6 +73,21 @@ static void iterate(maker *m)
         ws_dot_many(m->p + k * m->d, m->x, m->ids, m->n, m->z);
         for (int64_t i = 0; i < m->n; i++) ws_axpy_sample(v, (float)m->z[i], m->x, m->ids[i]);
     }
+}
+
+static void multiply_dense(maker *m)
+{
+    ws_sgemm_nt(WS_SKETCH, m->n, m->d, m->p, m->d, m->row, m->d, m->dots, m->n);
+    ws_sgemm(0, 0, WS_SKETCH, m->d, m->n, 1, m->dots, m->n, m->row, m->d, 0, m->next, m->d);
+    for (int64_t j = 0; j < WS_SKETCH * m->d; j++) m->sum[j] = (double)m->next[j];
+}
+
+static void iterate(maker *m)
+{
+    if (m->x->ptr)
+        multiply_sparse(m);
+    else
+        multiply_dense(m);
     for (int k = 0; k < WS_SKETCH; k++) orthogonalise(m, k);
 }
 
@@ -68,46 +95,82 @@ static void find_directions(maker *m)
 {
     const ws_samples *x = m->x;
 
-    m->n = x->n < SAMPLED ? x->n : SAMPLED;
-    for (int64_t i = 0; i < m->n; i++) m->ids[i] = i * x->n / m->n;
-    for (int64_t i = 0; i < m->n; i++)
+    for (int64_t i = 0; i < m->n; i++) {
+        m->ids[i] = i * x->n / m->n;
         ws_axpy_sample(m->sum + i % WS_SKETCH * m->d, i / WS_SKETCH % 2 ? -1.0f : 1.0f, x,
                        m->ids[i]);
+        if (!x->ptr) ws_samples_row(x, m->ids[i], m->row + i * m->d);
+    }
     for (int k = 0; k < WS_SKETCH; k++) orthogonalise(m, k);
     for (int k = 0; k < ROUNDS; k++) iterate(m);
 }
 
-/* ||P P' - 1|| over the rows that are not zero: the coordinates of the others always are. */
-static double skew_of(const maker *m)
+/* P as what its limbs stand for. */
+static ws_err make_limbs(maker *m, double max_norm)
+{
+    ws_err err = ws_limbs_rows(&m->limbs, m->x, m->p, WS_SKETCH);
+
+    for (int k = 0; k < WS_SKETCH && !err; k++) ws_limbs_row(&m->limbs, k, m->p + k * m->d);
+    m->off = sqrt(WS_SKETCH) * 1.01 * ws_limbs_row_error(m->x, max_norm);
+    return err;
+}
+
+/* A bound of ||P P' - 1|| over the rows that are not zero, the coordinates of the others being zero
+ * always: for a = P P' - 1 the root of what the elements of a a have as norm. */
+static double skew_of(maker *m)
 {
     double sum = 0;
 
     for (int i = 0; i < WS_SKETCH; i++)
         for (int j = 0; j < WS_SKETCH; j++) {
             double dot = ws_dot(m->p + i * m->d, m->p + j * m->d, m->d);
-            double off = i == j && dot == 0 ? 0 : dot - (i == j);
-            sum += off * off;
+
+            m->a[i][j] = i == j && dot == 0 ? 0 : dot - (i == j);
+            m->b[i][j] = 0;
         }
-    return sqrt(sum) + (double)(m->d + 8) * 0x1p-46;
+    for (int i = 0; i < WS_SKETCH; i++)
+        for (int k = 0; k < WS_SKETCH; k++)
+            for (int j = 0; j < WS_SKETCH; j++) m->b[i][j] += m->a[i][k] * m->a[k][j];
+    for (int i = 0; i < WS_SKETCH; i++)
+        for (int j = 0; j < WS_SKETCH; j++) sum += m->b[i][j] * m->b[i][j];
+    return sqrt(sqrt(sum)) * (1 + 1e-9) + (double)(m->d + 8) * 0x1p-46;
 }
 
-/* s and q of samples from .. from + n - 1. */
-static void sketch_block(ws_sketch *k, maker *m, int64_t from, int64_t n)
+/* s of samples from .. from + n - 1. */
+static void multiply_block(maker *m, int64_t from, int64_t n)
 {
     int64_t ids[BLOCK];
 
     for (int64_t i = 0; i < n; i++) ids[i] = from + i;
-    for (int c = 0; c < WS_SKETCH; c++) ws_dot_many(m->p + c * m->d, m->x, ids, n, m->dots[c]);
+    for (int c = 0; c < WS_SKETCH; c += 1 + m->by_limbs) {
+        if (m->by_limbs) {
+            float two[2 * BLOCK];
+
+            ws_limbs_products(&m->limbs, m->x, c, from, n, two);
+            memcpy(m->s[c], two, (size_t)n * sizeof *two);
+            memcpy(m->s[c + 1], two + n, (size_t)n * sizeof *two);
+            continue;
+        }
+        ws_dot_many(m->p + c * m->d, m->x, ids, n, m->z);
+        for (int64_t i = 0; i < n; i++) m->s[c][i] = (float)m->z[i];
+    }
+}
+
+/* s and q of samples from .. from + n - 1. */
+static void sketch_block(ws_sketch *k, maker *m, int64_t from, int64_t n, double max_norm)
+{
+    multiply_block(m, from, n);
     for (int64_t i = 0; i < n; i++) {
         float *s = k->s + (from + i) * WS_SKETCH;
         double norm = ws_samples_norm(m->x, from + i), s2 = 0, left;
 
         for (int c = 0; c < WS_SKETCH; c++) {
-            s[c] = (float)m->dots[c][i];
+            s[c] = m->s[c][i];
             s2 += (double)s[c] * (double)s[c];
         }
         /* |x - P's|^2 = |x|^2 - 2 <Px, s> + <s, P P's> with |Px - s| and P P' - 1 small. */
-        left = norm * norm - s2 * (1 - k->skew - 0x1p-22) + 1e-9 * norm * norm;
+        left = norm * norm - s2 * (1 - k->skew) + 2 * m->off * max_norm * sqrt(s2) +
+               1e-9 * norm * norm;
         k->q[from + i] = ws_round_up(sqrt(fmax(left, 0)) * (1 + 1e-9));
     }
 }
@@ -135,23 +198,38 @@ static void fix_all(ws_sketch *k, int64_t n)
     }
 }
 
-static ws_err sketch_all(ws_sketch *k, maker *m, double max_norm)
+static ws_err alloc_all(ws_sketch *k, maker *m)
 {
+    int64_t d = m->d, rows = m->x->ptr ? 0 : m->n, all = m->x->n;
+    const char *some = "directions of the samples", *what = "sketches of the samples";
     ws_err err;
 
-    if ((err = ws_alloc(&m->p, WS_SKETCH * m->d, sizeof *m->p, "directions of the samples")) ||
-        (err = ws_alloc(&m->sum, WS_SKETCH * m->d, sizeof *m->sum, "directions of the samples")) ||
-        (err = ws_alloc(&k->s, m->x->n * WS_SKETCH, sizeof *k->s, "sketches of the samples")) ||
-        (err = ws_alloc(&k->q, m->x->n, sizeof *k->q, "sketches of the samples")) ||
-        (err =
-             ws_alloc(&k->fixed, m->x->n * WS_SKETCH, sizeof *k->fixed, "sketches of the samples")))
+    if ((err = ws_alloc(&m->p, WS_SKETCH * d, sizeof *m->p, some)) ||
+        (err = ws_alloc(&m->sum, WS_SKETCH * d, sizeof *m->sum, some)) ||
+        (err = ws_alloc(&m->row, rows * d, sizeof *m->row, some)) ||
+        (err = ws_alloc(&m->next, WS_SKETCH * d, sizeof *m->next, some)) ||
+        (err = ws_alloc(&m->dots, WS_SKETCH * rows, sizeof *m->dots, some)) ||
+        (err = ws_alloc(&k->s, all * WS_SKETCH, sizeof *k->s, what)) ||
+        (err = ws_alloc(&k->q, all, sizeof *k->q, what)))
         return err;
+    return ws_alloc(&k->fixed, all * WS_SKETCH, sizeof *k->fixed, what);
+}
+
+static ws_err sketch_all(ws_sketch *k, maker *m, double max_norm)
+{
+    int64_t n = m->x->n;
+    ws_err err = alloc_all(k, m);
+
+    if (err) return err;
     find_directions(m);
+    m->off = sqrt(WS_SKETCH) * 0x1p-24;
+    m->by_limbs = ws_limbs_apply(m->x);
+    if (m->by_limbs && (err = make_limbs(m, max_norm))) return err;
     k->skew = skew_of(m);
-    k->leak = (k->skew + 0x1p-22) * 1.1 * max_norm;
-    for (int64_t i = 0; i < m->x->n; i += BLOCK)
-        sketch_block(k, m, i, m->x->n - i < BLOCK ? m->x->n - i : BLOCK);
-    fix_all(k, m->x->n);
+    k->leak = (k->skew + m->off) * 1.1 * max_norm;
+    for (int64_t i = 0; i < n; i += BLOCK)
+        sketch_block(k, m, i, n - i < BLOCK ? n - i : BLOCK, max_norm);
+    fix_all(k, n);
     k->on = k->skew < 1e-3;
     return WS_OK;
 }
@@ -166,9 +244,14 @@ ws_err ws_sketch_build(ws_sketch *k, const ws_samples *x, double max_norm)
     if ((err = ws_alloc(&m, 1, sizeof *m, "directions of the samples"))) return err;
     m->x = x;
     m->d = x->d;
+    m->n = x->n < SAMPLED ? x->n : SAMPLED;
     err = sketch_all(k, m, max_norm);
     ws_free(&m->p);
     ws_free(&m->sum);
+    ws_free(&m->row);
+    ws_free(&m->next);
+    ws_free(&m->dots);
+    ws_limbs_free(&m->limbs);
     ws_free(&m);
     return err;
 }

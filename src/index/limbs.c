@@ -31,14 +31,19 @@ int ws_limbs_apply(const ws_samples *x)
            __builtin_cpu_supports("avx512vnni");
 }
 
-double ws_limbs_error(const ws_samples *x, double max_norm)
+double ws_limbs_row_error(const ws_samples *x, double max_norm)
 {
     double d = (double)x->d;
 
-    /* What limbs leave out, s being at most ||w|| / LEVELS; z as float32; and sums in float64 of
-     * numbers that may be much larger than z, if samples are next to the middle. */
-    return sqrt(d) * 0.501 / LEVELS + 0x1p-23 +
-           256 * sqrt(d) * (d + 8) * 0x1p-52 * most_scale(x) / max_norm;
+    /* The row and z as float32; and sums in float64 of numbers that may be much larger than z, if
+     * samples are next to the middle. */
+    return 0x1p-22 + 256 * sqrt(d) * (d + 8) * 0x1p-52 * most_scale(x) / max_norm;
+}
+
+double ws_limbs_error(const ws_samples *x, double max_norm)
+{
+    /* What limbs leave out, s being at most ||w|| / LEVELS. */
+    return sqrt((double)x->d) * 0.501 / LEVELS + ws_limbs_row_error(x, max_norm);
 }
 
 /* ---- rows ---- */
@@ -82,6 +87,13 @@ ws_err ws_limbs_rows(ws_limbs *l, const ws_samples *x, const float *w, int64_t n
     l->n = n;
     for (int64_t r = 0; r < n; r++) row_make(l, x, w + r * x->d, r);
     return WS_OK;
+}
+
+void ws_limbs_row(const ws_limbs *l, int64_t r, float *w)
+{
+    const int8_t *h = l->q + 2 * r * l->stride, *low = h + l->stride;
+
+    for (int64_t j = 0; j < l->d; j++) w[j] = (float)(l->scale[r] * (128 * h[j] + low[j]));
 }
 
 int64_t ws_limbs_bytes(const ws_limbs *l)

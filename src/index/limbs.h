@@ -31,8 +31,14 @@ int ws_limbs_apply(const ws_samples *x);
  *  row of numbers and every sample.  Not collective. */
 double ws_limbs_error(const ws_samples *x, double max_norm);
 
+/** The same for rows as ws_limbs_row() has them: nothing is left out.  Not collective. */
+double ws_limbs_row_error(const ws_samples *x, double max_norm);
+
 /** Turn n consecutive rows [n x d] into limbs, for samples x.  Local.  @return WS_ERR_NOMEM */
 ws_err ws_limbs_rows(ws_limbs *l, const ws_samples *x, const float *w, int64_t n);
+
+/** w [d] = row r without dw, every coordinate rounded to float32.  Not collective. */
+void ws_limbs_row(const ws_limbs *l, int64_t r, float *w);
 
 /** z[k n + i] = the product of row r + k, k = 0 and 1, with sample from + i, i < n; if there is no row
  *  r + 1 that half is row r again.  NaN where the row is no number.  Not collective. */

@@ -15,7 +15,10 @@ enum { N = 150, D = 70, S = 400, MAIN = 5 }; /* neurons, length, samples, direct
 
 static float w[N * D], listed[N * D], b[N], x[S * D];
 static const ws_shard shard = {N, D, w, b};
-static const ws_samples samples = {.n = S, .d = D, .x = x};
+static ws_samples samples = {.n = S, .d = D, .x = x};
+static uint8_t byte[S * D];
+static double level[D];
+static float scale[S];
 static const double threshold = 2;
 static int64_t ids[S];
 static ws_hits hits;
@@ -59,8 +62,30 @@ static int setup(void **state)
            ws_index_build(*state, &shard, &samples, threshold);
 }
 
+/* The same samples in steps of their own, as bytes. */
+static int setup_packed(void **state)
+{
+    int err = setup(state);
+
+    for (int j = 0; j < D; j++) level[j] = WS_PACKED_ZERO + 100 + j + 0.25;
+    for (int i = 0; i < S; i++) {
+        scale[i] = 0.006f + 0.00001f * (float)(i % 7);
+        for (int j = 0; j < D; j++) {
+            double at = (double)x[i * D + j] / (double)scale[i] + level[j] - WS_PACKED_ZERO;
+
+            byte[i * D + j] = (uint8_t)fmin(fmax(rint(at), 0), 255);
+        }
+    }
+    samples.packed = (ws_packed){byte, level, scale, NULL};
+    for (int i = 0; i < S; i++)
+        for (int j = 0; j < D; j++)
+            x[i * D + j] = (float)(ws_packed_apart(&samples.packed, D, i, j) * (double)scale[i]);
+    return err || ws_index_build(*state, &shard, &samples, threshold);
+}
+
 static int teardown(void **state)
 {
+    samples.packed = (ws_packed){0};
     ws_index_destroy((ws_index **)state);
     ws_hits_free(&hits);
     return *state != NULL;
@@ -104,7 +129,7 @@ static void step(ws_index *ix, double size)
         for (int64_t p = hits.first[i]; p < hits.first[i + 1]; p++) {
             double way = straight ? ws_dot(x + hits.pos[p] * D, x + towards * D, D) : bell();
             coef[p] = (float)(size * way);
-            ws_axpy(delta, coef[p], x + hits.pos[p] * D, D);
+            ws_axpy_sample(delta, coef[p], &samples, hits.pos[p]);
         }
         norm[i] = sqrt(ws_row_add(w + hits.row[i] * D, delta, D)) * (1 + 1e-12);
     }
@@ -135,6 +160,14 @@ static void push(ws_index *ix, int64_t from, int64_t to, double length)
                      WS_OK);
 }
 
+static double product(const float *row, int64_t i)
+{
+    double z;
+
+    ws_dot_many(row, &samples, &i, 1, &z);
+    return z;
+}
+
 static void both_bounds_hold_for_every_pair_and_the_second_is_tighter(void **state)
 {
     const ws_certified *c = *state;
@@ -149,8 +182,8 @@ static void both_bounds_hold_for_every_pair_and_the_second_is_tighter(void **sta
 
             if (v->moved2 == 0) memcpy(listed + r * D, w + r * D, D * sizeof *w);
             for (int64_t i = 0; i < S; i++) {
-                double then = ws_dot(listed + r * D, x + i * D, D);
-                double now = ws_dot(w + r * D, x + i * D, D) + (double)b[r];
+                double then = product(listed + r * D, i);
+                double now = product(w + r * D, i) + (double)b[r];
                 double t = ws_dot(c->t + r * WS_SKETCH, c->sketch.s + i * WS_SKETCH, WS_SKETCH);
                 double rest = (double)v->residue * (double)c->sketch.q[i];
                 double sketch = t + rest + (double)v->rest, fixed = 0;
@@ -374,6 +407,8 @@ static void many_samples_are_answered_as_scan_does(void **state)
 #define FRESH(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 static const struct CMUnitTest tests[] = {
     FRESH(both_bounds_hold_for_every_pair_and_the_second_is_tighter),
+    cmocka_unit_test_setup_teardown(both_bounds_hold_for_every_pair_and_the_second_is_tighter,
+                                    setup_packed, teardown),
     FRESH(sets_stay_those_of_scan_while_neurons_outgrow_their_lists),
     FRESH(points_are_bounded_by_their_own_radius),
     FRESH(relisting_leaves_few_segments_and_few_stale_entries),

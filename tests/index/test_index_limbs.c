@@ -51,7 +51,7 @@ static void need_limbs(const ws_samples *x)
 static void products_are_within_their_error_at_any_length(void **state)
 {
     static const int64_t length[] = {1, 15, 64, 65, 130, LONG};
-    static float z[2 * MANY];
+    static float z[2 * MANY], v[LONG];
     ws_limbs l = {0};
     double worst = 0;
 
@@ -60,6 +60,7 @@ static void products_are_within_their_error_at_any_length(void **state)
         int64_t d = length[k], n = 7 + 30 * k;
         ws_samples x = samples_of(n, d);
         double most = ws_samples_longest(&x, NULL, n), error = ws_limbs_error(&x, most);
+        double row_error = ws_limbs_row_error(&x, most);
 
         need_limbs(&x);
         rows_of(d);
@@ -68,10 +69,14 @@ static void products_are_within_their_error_at_any_length(void **state)
             ws_limbs_products(&l, &x, r, 3, n - 3, z);
             for (int64_t i = 0; i < 2 * (n - 3); i++) {
                 int64_t row = r + i / (n - 3) < ROWS ? r + i / (n - 3) : r, id = 3 + i % (n - 3);
-                double norm = sqrt(ws_norm2(w + row * d, d)), is;
+                double norm = sqrt(ws_norm2(w + row * d, d)), is, is_limbs;
 
                 ws_dot_many(w + row * d, &x, &id, 1, &is);
                 assert_true(fabs(is - (double)z[i]) <= error * norm * most);
+                ws_limbs_row(&l, row, v);
+                ws_dot_many(v, &x, &id, 1, &is_limbs);
+                assert_true(fabs(is_limbs - (double)z[i]) <=
+                            row_error * sqrt(ws_norm2(v, d)) * most);
                 if (norm > 0) worst = fmax(worst, fabs(is - (double)z[i]) / (error * norm * most));
             }
         }

@@ -16,7 +16,7 @@
 #include "wingspan/index/unwritten.h"
 #include "wingspan/linalg/blas.h"
 
-enum { DENSE = 2048, REPEATS = 3, LISTS = 5, ROWS = 1024, BLOCKS = 8, FEW = 8 };
+enum { DENSE = 2048, REPEATS = 3, LISTS = 5, ROWS = 1024, BLOCKS = 16, FEW = 8 };
 
 static const char what[] = "the start of a network";
 

@@ -1,5 +1,6 @@
 /* transform_kernel.h - the loops of transform_simd.c for one vector unit, with TARGET, NAME(f), LANES,
- * and NAME(above)(r, cut, word), which has a bit for each of 16 rows times LANES that is above the cut.
+ * LESS(a, b), which is a - b and may need what ONE declares, and NAME(above)(r, cut, word), which has a
+ * bit for each of 16 rows times LANES that is above the cut.
  *
  * Lanes are samples, so a butterfly is a sum and a difference of vectors, and the result cannot
  * depend on how many lanes there are. Rows of a unit are numbered o + s k in the first pass, which
@@ -12,29 +13,41 @@ typedef float NAME(vector) __attribute__((vector_size(4 * LANES), may_alias, ali
 /* Strides h < to. */
 TARGET ALWAYS void NAME(butterflies)(V *r, const int to)
 {
+    ONE
+
 #pragma GCC unroll 4
-    for (int h = 1; h < to; h *= 2) {
+        for (int h = 1; h < to; h *= 2)
+    {
 #pragma GCC unroll 16
         for (int k = 0; k < 16; k++) {
             if (k & h) continue;
-            V d = r[k] - r[k + h];
+            V d = LESS(r[k], r[k + h]);
             r[k] += r[k + h];
             r[k + h] = d;
         }
     }
 }
 
-/* Sixteen rows, s lines apart and one to spare, of the sum over chunks of G o u. */
+/* Sixteen rows, s lines apart and one to spare, of the sum over chunks of G o u. Two chunks, the usual
+ * case, are added row by row, which keeps all in registers. */
 TARGET ALWAYS void NAME(fold)(const ws_transform_job *j, const float *u, const float *g,
-                              const int s, V *r)
+                              const int s, const int two, V *r)
 {
+    const float *u1 = u + (16 * s + 16) * 16, *g1 = g + 16 * s;
+
+    if (two) {
+#pragma GCC unroll 16
+        for (int k = 0; k < 16; k++) {
+            r[k] = *(const V *)(u + (s + 1) * k * 16) * g[s * k];
+            r[k] += *(const V *)(u1 + (s + 1) * k * 16) * g1[s * k];
+        }
+        return;
+    }
 #pragma GCC unroll 16
     for (int k = 0; k < 16; k++) r[k] = *(const V *)(u + (s + 1) * k * 16) * g[s * k];
-    for (int64_t c = 1; c < j->chunks; c++) {
-        u += (16 * s + 16) * 16;
-        g += 16 * s;
+    for (int64_t c = 1; c < j->chunks; c++, u1 += (16 * s + 16) * 16, g1 += 16 * s) {
 #pragma GCC unroll 16
-        for (int k = 0; k < 16; k++) r[k] += *(const V *)(u + (s + 1) * k * 16) * g[s * k];
+        for (int k = 0; k < 16; k++) r[k] += *(const V *)(u1 + (s + 1) * k * 16) * g1[s * k];
     }
 }
 
@@ -78,58 +91,70 @@ TARGET ALWAYS int64_t NAME(keep)(const ws_transform_job *j, marks *k, int row, i
     return n;
 }
 
+/* The first pass over a unit: to the work space, a line to spare after s. Stride 16, if s is 32, is done
+ * here, where one half of it is in registers. */
+TARGET ALWAYS void NAME(first_pass)(const ws_transform_job *j, const float *u, const float *g,
+                                    const int s, const int two)
+{
+    V r[16];
+
+    for (int o = 0; o < (s < 16 ? s : 16); o++) {
+        V *t = (V *)j->work;
+
+        NAME(fold)(j, u + o * 16, g + o, s, two, r);
+        NAME(butterflies)(r, 16);
+#pragma GCC unroll 16
+        for (int k = 0; k < 16; k++) t[o + (s + 1) * k] = r[k];
+        if (s < 32) continue;
+        NAME(fold)(j, u + (o + 16) * 16, g + o + 16, s, two, r);
+        NAME(butterflies)(r, 16);
+#pragma GCC unroll 16
+        for (int k = 0; k < 16; k++) {
+            V *a = t + o + (s + 1) * k, sum = *a + r[k];
+
+            a[16] = *a - r[k];
+            *a = sum;
+        }
+    }
+}
+
 /* One unit of 16 s rows, the first of which is row `row` of the panel. Values are left at or before
  * the lines that they came from. */
 TARGET ALWAYS int64_t NAME(unit)(const ws_transform_job *j, const float *u, const float *g,
-                                 const int s, const int q, int row, int lane, int64_t n)
+                                 const int s, const int q, const int two, int row, int lane,
+                                 int64_t n)
 {
-    V *t = (V *)j->work;
-    V r[16], a[16];
+    V r[16];
     marks found;
 
     found.words = found.hits = 0;
-
-    for (int o = 0; o < s; o++) {
-        NAME(fold)(j, u + o * 16, g + o, s, r);
-        NAME(butterflies)(r, s == 1 ? q : 16);
-        if (s == 1) {
-            NAME(mark)(j, r, 0, &found);
-            return NAME(keep)(j, &found, row, lane, n);
-        }
-#pragma GCC unroll 16
-        for (int k = 0; k < 16; k++) t[o + (s + 1) * k] = r[k];
+    if (s == 1) {
+        NAME(fold)(j, u, g, s, two, r);
+        NAME(butterflies)(r, q);
+        NAME(mark)(j, r, 0, &found);
+        return NAME(keep)(j, &found, row, lane, n);
     }
-    for (int k = 0, at = 0; k < 16; k += s < 16 ? 16 / s : 1, at += s < 16 ? 16 : s) {
-        V *l = t + (s + 1) * k;
+    NAME(first_pass)(j, u, g, s, two);
+    for (int at = 0; at < 16 * s; at += 16) {
+        const V *t = (const V *)j->work + at / s * (s + 1) + at % s;
 
 #pragma GCC unroll 16
-        for (int i = 0; i < 16; i++) r[i] = s < 16 ? l[i / s * (s + 1) + i % s] : l[i];
-        if (s == 32) {
-#pragma GCC unroll 16
-            for (int i = 0; i < 16; i++) {
-                a[i] = r[i] - l[16 + i];
-                r[i] += l[16 + i];
-            }
-            NAME(butterflies)(r, 16);
-            NAME(mark)(j, r, at, &found);
-            NAME(butterflies)(a, 16);
-            NAME(mark)(j, a, at + 16, &found);
-        } else {
-            NAME(butterflies)(r, s);
-            NAME(mark)(j, r, at, &found);
-        }
+        for (int i = 0; i < 16; i++) r[i] = t[s < 16 ? i / s * (s + 1) + i % s : i];
+        NAME(butterflies)(r, s < 16 ? s : 16);
+        NAME(mark)(j, r, at, &found);
     }
     return NAME(keep)(j, &found, row, lane, n);
 }
 
-TARGET ALWAYS int64_t NAME(units)(const ws_transform_job *j, const int s, const int q)
+TARGET ALWAYS int64_t NAME(units)(const ws_transform_job *j, const int s, const int q,
+                                  const int two)
 {
     int64_t n = 0;
 
     for (int64_t k = 0; k < j->units; k++)
         for (int lane = 0; lane < 16; lane += LANES)
-            n = NAME(unit)(j, j->u + lane, j->g + k * j->chunks * 16 * s, s, q, (int)k * 16 * s,
-                           lane, n);
+            n = NAME(unit)(j, j->u + lane, j->g + k * j->chunks * 16 * s, s, q, two,
+                           (int)k * 16 * s, lane, n);
     return n;
 }
 
@@ -154,7 +179,7 @@ TARGET static void NAME(hadamard)(float *restrict side, double *restrict wide, i
 
 #define CASE(q)                                                                                    \
     case q:                                                                                        \
-        return NAME(units)(j, (q) < 16 ? 1 : (q) / 16, q);
+        return NAME(units)(j, (q) < 16 ? 1 : (q) / 16, q, 0);
 
 TARGET static int64_t NAME(list)(const ws_transform_job *j)
 {
@@ -169,7 +194,7 @@ TARGET static int64_t NAME(list)(const ws_transform_job *j)
         CASE(128)
         CASE(256)
     default:
-        return NAME(units)(j, 32, 512);
+        return j->chunks == 2 ? NAME(units)(j, 32, 512, 1) : NAME(units)(j, 32, 512, 0);
     }
 }
 

@@ -36,6 +36,8 @@ INLINE void above_portable(const float4 *r, float cut, uint64_t *word)
     for (int k = 0; k < 64; k++) *word |= (uint64_t)(r[k / 4][k % 4] > cut) << k;
 }
 
+#define ONE
+#define LESS(a, b) ((a) - (b))
 #define TARGET
 #define LANES 4
 #define NAME(f) f##_portable
@@ -82,6 +84,15 @@ TARGET INLINE void above_avx512(const __m512 *r, float cut, uint64_t word[4])
     for (int k = 0; k < 16; k++)
         word[k / 4] |= (uint64_t)_mm512_cmp_ps_mask(r[k], c, _CMP_GT_OQ) << (16 * (k % 4));
 }
+
+/* 1 x b subtracted from a is a - b, rounded once, by the units that multiply: those that add are busy
+ * with the sums. 5 to 9 % (Zen 4). The compiler must not know that it is 1. */
+#undef ONE
+#undef LESS
+#define ONE                                                                                        \
+    __m512 one = _mm512_set1_ps(1);                                                                \
+    __asm__("" : "+v"(one));
+#define LESS(a, b) ((V)_mm512_fnmadd_ps((__m512)(b), one, (__m512)(a)))
 
 #define LANES 16
 #define NAME(f) f##_avx512

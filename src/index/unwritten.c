@@ -155,6 +155,16 @@ static ws_err stage_room(ws_unwritten *f, int64_t n)
     return err ? err : ws_grow(&f->stage_z, &f->stage_z_capacity, n, sizeof *f->stage_z, what);
 }
 
+/* Meanwhile the next tile, if there is one, comes from the third cache: a share of it with each panel. */
+WS_FETCH fetch_share(const ws_unwritten *f, int64_t tile, int64_t p, int64_t panels)
+{
+    int64_t share = (f->t.tile + panels - 1) / panels, end = (p + 1) * share;
+    const float *u = f->u + (tile + 1) * f->t.tile;
+
+    if (tile + 1 >= f->tiles) return;
+    for (int64_t k = p * share; k < end && k < f->t.tile; k += 16) __builtin_prefetch(u + k, 0, 2);
+}
+
 /* Hits of all panels, tile by tile. The lanes beyond the last sample are zeros, whatever the cut. */
 static ws_err stage_all(ws_unwritten *f, int64_t panels, int64_t rows, float cut)
 {
@@ -163,9 +173,11 @@ static ws_err stage_all(ws_unwritten *f, int64_t panels, int64_t rows, float cut
     f->staged = 0;
     for (int64_t k = 0; k < f->tiles; k++) {
         for (int64_t p = 0; p < panels; p++) {
-            int64_t left = rows - p * WS_PANEL;
-            int64_t n = ws_transform_list(&f->t, f->u + k * f->t.tile, f->g + p * f->t.panel,
-                                          left < WS_PANEL ? left : WS_PANEL, cut, f->at, f->z);
+            int64_t left = rows - p * WS_PANEL, n;
+
+            fetch_share(f, k, p, panels);
+            n = ws_transform_list(&f->t, f->u + k * f->t.tile, f->g + p * f->t.panel,
+                                  left < WS_PANEL ? left : WS_PANEL, cut, f->at, f->z);
 
             if ((err = stage_room(f, f->staged + n + 1))) return err;
             for (int64_t e = 0; e < n; e++) {

@@ -1,7 +1,8 @@
 /* implicit_file.c - an implicit network in a checkpoint and back, on any number of ranks.
  *
- * Every rank reads the list of neurons in pieces and keeps its own, so that no more than a piece
- * is held twice and all ranks judge the whole list alike. */
+ * To read it, every rank looks through an equal share of the list of neurons and they find out together
+ * where in the file the neurons of each begin; then every rank reads its own, in pieces, so that no more
+ * than a piece is held twice. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -9,6 +10,7 @@
 #include "implicit.h"
 #include "restore_rows.h"
 #include "wingspan/core/alloc.h"
+#include "wingspan/core/layout.h"
 
 enum { PIECE = 1 << 20 };
 
@@ -184,15 +186,18 @@ static ws_err damaged(const ws_ckpt *c, const char *what)
     return ws_fail(WS_ERR_DATA, "%s: %s: it is damaged or not ours", ws_ckpt_file(c), what);
 }
 
-/* Neurons at .. at + k - 1 of the file: do they ascend and exist, and how many displacements have
- * they?  The same verdict on every rank. */
+static ws_err out_of_order(const ws_ckpt *c)
+{
+    return damaged(c, "neurons in /model/alpha_neuron are out of range or do not ascend");
+}
+
+/* k neurons of the file in a row: do they ascend and exist, and how many displacements have they? */
 static ws_err judge(const ws_ckpt *c, const ws_net *net, int64_t n, const piece *p, int64_t k,
                     int64_t *last, int64_t *pairs)
 {
     *pairs = 0;
     for (int64_t i = 0; i < k; i++) {
-        if (p->id[i] <= *last || p->id[i] >= net->spec.m)
-            return damaged(c, "neurons in /model/alpha_neuron are out of range or do not ascend");
+        if (p->id[i] <= *last || p->id[i] >= net->spec.m) return out_of_order(c);
         if (p->count[i] > n)
             return damaged(c, "/model/alpha_count has more displacements than samples");
         *last = p->id[i];
@@ -201,31 +206,74 @@ static ws_err judge(const ws_ckpt *c, const ws_net *net, int64_t n, const piece 
     return WS_OK;
 }
 
-/* Keep those of a piece that are this rank's. */
-static ws_err take(const ws_ckpt *c, const ws_net *net, ws_implicit *im, const piece *p, int64_t k)
+/* Collective: neurons first .. first + k - 1 of the file, judged. */
+static ws_err get_neurons(ws_ckpt *c, const ws_net *net, int64_t n, int64_t first, int64_t k,
+                          piece *p, int64_t *last, int64_t *pairs)
 {
-    int64_t from = 0, to, skip = 0;
-    char text[400];
     ws_err err;
 
-    while (from < k && p->id[from] < net->first) skip += p->count[from++];
-    for (to = from; to < k && p->id[to] < net->first + net->n;) to++;
-    err = ws_implicit_add(im, to - from, p->id + from, p->count + from, p->sample + skip,
-                          p->alpha + skip);
-    if (err != WS_ERR_DATA) return err;
-    snprintf(text, sizeof text, "%s", ws_err_text());
-    return damaged(c, text);
+    if ((err = ws_ckpt_get_rows(c, "/model/alpha_neuron", WS_INT64, first, k, 0, p->id)) ||
+        (err = get_words(c, net, n, "/model/alpha_count", first, k, p, p->count)))
+        return err;
+    return ws_agree(net->comm, judge(c, net, n, p, k, last, pairs));
 }
 
-/* Collective: the displacements of a piece, `pairs` of them from `at` on. */
+/* Neurons, or displacements of neurons, that come before those of a rank; of rank `size`: all. */
+typedef struct place {
+    int64_t neurons, pairs;
+} place;
+
+static ws_err ascend(const ws_ckpt *c, const ws_comm *comm, int64_t first, int64_t last,
+                     int64_t *ends)
+{
+    int64_t here[2] = {first, last}, so_far = -1;
+
+    MPI_Allgather(here, 2, MPI_INT64_T, ends, 2, MPI_INT64_T, comm->mpi);
+    for (int k = 0; k < comm->size; k++) {
+        if (ends[2 * k + 1] < 0) continue;
+        if (ends[2 * k] <= so_far) return out_of_order(c);
+        so_far = ends[2 * k + 1];
+    }
+    return WS_OK;
+}
+
+/* Collective: where the neurons of each rank begin in the file; at [size + 1], zeros. */
+static ws_err survey(ws_ckpt *c, const ws_net *net, int64_t n, int64_t held, piece *p, place *at,
+                     int64_t *ends)
+{
+    const ws_comm *comm = net->comm;
+    ws_layout share = {held, comm->size}, ranks = {net->spec.m, comm->size};
+    int64_t from = ws_layout_first(&share, comm->rank), left = ws_layout_count(&share, comm->rank);
+    int64_t first = -1, last = -1, next = 0, pairs;
+    place sum = {0, 0};
+    int r = 0;
+    ws_err err = WS_OK;
+
+    for (int64_t h = 0; h < held / comm->size + 2 && !err; h += PIECE) {
+        int64_t k = left < PIECE ? left : PIECE;
+
+        if ((err = get_neurons(c, net, n, from, k, p, &last, &pairs))) return err;
+        if (first < 0 && k > 0) first = p->id[0];
+        for (int64_t i = 0; i < k; i++) {
+            for (; next <= p->id[i]; next = ws_layout_first(&ranks, r)) at[r++] = sum;
+            sum.neurons++;
+            sum.pairs += p->count[i];
+        }
+        from += k;
+        left -= k;
+    }
+    while (r <= comm->size) at[r++] = sum;
+    MPI_Allreduce(MPI_IN_PLACE, at, 2 * (comm->size + 1), MPI_INT64_T, MPI_SUM, comm->mpi);
+    return ascend(c, comm, first, last, ends);
+}
+
+/* Collective: `pairs` displacements from `at` on. */
 static ws_err get_pairs(ws_ckpt *c, const ws_net *net, int64_t n, int64_t at, int64_t pairs,
                         piece *p)
 {
     int64_t same = p->pairs_room;
-    ws_err err;
+    ws_err err = ws_grow(&p->sample, &p->pairs_room, pairs, sizeof *p->sample, "displacements");
 
-    if (pairs == 0) return WS_OK;
-    err = ws_grow(&p->sample, &p->pairs_room, pairs, sizeof *p->sample, "displacements");
     if (!err) err = ws_grow(&p->alpha, &same, pairs, sizeof *p->alpha, "displacements");
     if ((err = ws_agree(net->comm, err)) ||
         (err = get_words(c, net, n, "/model/alpha_sample", at, pairs, p, p->sample)))
@@ -233,28 +281,55 @@ static ws_err get_pairs(ws_ckpt *c, const ws_net *net, int64_t n, int64_t at, in
     return ws_ckpt_get_rows(c, "/model/alpha_value", WS_FLOAT64, at, pairs, 0, p->alpha);
 }
 
-static ws_err get_pieces(ws_ckpt *c, const ws_net *net, ws_implicit *im, int64_t n, int64_t held,
-                         int64_t all)
+static ws_err add(const ws_ckpt *c, ws_implicit *im, const piece *p, int64_t k)
 {
-    piece p = {0};
-    int64_t at = 0, last = -1, pairs = 0;
-    ws_err err = ws_alloc(&p.id, PIECE, sizeof *p.id, "neurons of a checkpoint");
+    ws_err err = ws_implicit_add(im, k, p->id, p->count, p->sample, p->alpha);
+    char text[400];
 
-    if (!err) err = ws_alloc(&p.count, PIECE, sizeof *p.count, "neurons of a checkpoint");
-    err = ws_agree(net->comm, err);
-    for (int64_t h = 0; h < held && !err; h += PIECE, at += pairs) {
-        int64_t k = held - h < PIECE ? held - h : PIECE;
+    if (err != WS_ERR_DATA) return err;
+    snprintf(text, sizeof text, "%s", ws_err_text());
+    return damaged(c, text);
+}
 
-        if ((err = ws_ckpt_get_rows(c, "/model/alpha_neuron", WS_INT64, h, k, 0, p.id)) ||
-            (err = get_words(c, net, n, "/model/alpha_count", h, k, &p, p.count)) ||
-            (err = judge(c, net, n, &p, k, &last, &pairs)))
-            break;
-        err = at + pairs > all ? damaged(c, "/model/alpha_count does not add up") : WS_OK;
-        if (!err) err = get_pairs(c, net, n, at, pairs, &p);
-        if (!err) err = ws_agree(net->comm, take(c, net, im, &p, k));
+/* Collective: those from one place to the next, which are this rank's; some: the file has displacements. */
+static ws_err get_own(ws_ckpt *c, const ws_net *net, ws_implicit *im, int64_t n, place at,
+                      place end, int some, piece *p)
+{
+    int64_t most = end.neurons - at.neurons, last = -1, pairs = 0;
+    ws_err err = WS_OK;
+
+    MPI_Allreduce(MPI_IN_PLACE, &most, 1, MPI_INT64_T, MPI_MAX, net->comm->mpi);
+    for (int64_t h = 0; h < most && !err; h += PIECE) {
+        int64_t left = end.neurons - at.neurons, k = left < PIECE ? left : PIECE;
+
+        if (!(err = get_neurons(c, net, n, at.neurons, k, p, &last, &pairs)) &&
+            !(err = some ? get_pairs(c, net, n, at.pairs, pairs, p) : WS_OK))
+            err = ws_agree(net->comm, add(c, im, p, k));
+        at.neurons += k;
+        at.pairs += pairs;
     }
-    if (!err && at != all) err = damaged(c, "/model/alpha_count does not add up");
+    return err;
+}
+
+static ws_err get_all(ws_ckpt *c, const ws_net *net, ws_implicit *im, int64_t n, int64_t held,
+                      int64_t all)
+{
+    int rank = net->comm->rank, size = net->comm->size;
+    int64_t *ends = NULL;
+    place *at = NULL;
+    piece p = {0};
+    ws_err err;
+
+    if (!(err = ws_alloc(&p.id, PIECE, sizeof *p.id, "neurons of a checkpoint")) &&
+        !(err = ws_alloc(&p.count, PIECE, sizeof *p.count, "neurons of a checkpoint")) &&
+        !(err = ws_alloc(&at, size + 1, sizeof *at, "neurons of a checkpoint")))
+        err = ws_alloc(&ends, 2 * (int64_t)size, sizeof *ends, "neurons of a checkpoint");
+    if (!(err = ws_agree(net->comm, err)) && !(err = survey(c, net, n, held, &p, at, ends)))
+        err = at[size].pairs == all ? get_own(c, net, im, n, at[rank], at[rank + 1], all > 0, &p)
+                                    : damaged(c, "/model/alpha_count does not add up");
     free_piece(&p);
+    ws_free(&at);
+    ws_free(&ends);
     return err;
 }
 
@@ -299,7 +374,8 @@ ws_err ws_implicit_get(ws_ckpt *c, const ws_net *net, ws_implicit *im, int64_t n
         (err = length_of(c, "/model/alpha_value", &pairs)))
         return err;
     *listed = v == 1;
-    return get_pieces(c, net, im, n, held, pairs);
+    if (held == 0) return pairs == 0 ? WS_OK : damaged(c, "/model/alpha_value is of no neuron");
+    return get_all(c, net, im, n, held, pairs);
 }
 
 ws_err ws_implicit_get_sums(ws_ckpt *c, int64_t places, int64_t *place, int *found)

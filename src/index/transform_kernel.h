@@ -118,6 +118,28 @@ TARGET ALWAYS void NAME(first_pass)(const ws_transform_job *j, const float *u, c
     }
 }
 
+/* A unit of 32 rows, which stays in registers: those of stride 2 from row 0 and from row 1 on, then
+ * their sums and differences in turns. */
+TARGET ALWAYS void NAME(unit_of_32)(const ws_transform_job *j, const float *u, const float *g,
+                                    marks *found)
+{
+    V r[16], a[16], both[16];
+
+    NAME(fold)(j, u, g, 2, 0, r);
+    NAME(butterflies)(r, 16);
+    NAME(fold)(j, u + 16, g + 1, 2, 0, a);
+    NAME(butterflies)(a, 16);
+#pragma GCC unroll 2
+    for (int at = 0; at < 16; at += 8) {
+#pragma GCC unroll 8
+        for (int k = 0; k < 8; k++) {
+            both[2 * k] = r[at + k] + a[at + k];
+            both[2 * k + 1] = r[at + k] - a[at + k];
+        }
+        NAME(mark)(j, both, 2 * at, found);
+    }
+}
+
 /* One unit of 16 s rows, the first of which is row `row` of the panel. Values are left at or before
  * the lines that they came from. */
 TARGET ALWAYS int64_t NAME(unit)(const ws_transform_job *j, const float *u, const float *g,
@@ -132,6 +154,10 @@ TARGET ALWAYS int64_t NAME(unit)(const ws_transform_job *j, const float *u, cons
         NAME(fold)(j, u, g, s, two, r);
         NAME(butterflies)(r, q);
         NAME(mark)(j, r, 0, &found);
+        return NAME(keep)(j, &found, row, lane, n);
+    }
+    if (s == 2) {
+        NAME(unit_of_32)(j, u, g, &found);
         return NAME(keep)(j, &found, row, lane, n);
     }
     NAME(first_pass)(j, u, g, s, two);

@@ -61,32 +61,25 @@ void ws_transform_tile(const ws_transform *t, const ws_samples *x, int64_t from,
         for (int64_t l = 0; l < n; l++)
             for (int64_t k = 0; k < here; k++)
                 t->side[k * WS_TILE + l] = t->sign[c * q + k] * t->row[l * d + c * q + k];
-        ws_transform_simd()->hadamard(t->side, t->wide, q, 1);
+        ws_transform_simd()->hadamard(t->side, t->wide, q);
         /* Where several blocks are one unit each needs the whole. */
         for (int64_t k = 0; k < t->unit; k++)
             memcpy(u + line(t, k) * WS_TILE, t->side + k % q * WS_TILE, WS_TILE * sizeof *u);
     }
 }
 
-/* Sixteen chunks of blocks are transformed side by side. Row r of the panel is in unit r / unit; there,
- * chunk by chunk, at r % unit. */
+/* Row r of the panel is in unit r / unit; there, chunk by chunk, at r % unit. */
 void ws_transform_panel(const ws_transform *t, int64_t n, const float *numbers, float *g)
 {
-    int64_t q = t->b.q, chunks = t->b.chunks, all = n * chunks;
+    const ws_transform_loops *loops = ws_transform_simd();
+    int64_t q = t->b.q, chunks = t->b.chunks;
 
     if (n < t->blocks) memset(g, 0, (size_t)t->panel * sizeof *g);
-    for (int64_t k = 0; k < all; k += WS_TILE) {
-        int64_t side = all - k < WS_TILE ? all - k : WS_TILE;
+    for (int64_t k = 0; k < n * chunks; k++) {
+        int64_t row = k / chunks * q, c = k % chunks;
 
-        for (int64_t l = 0; l < side; l++)
-            for (int64_t j = 0; j < q; j++) t->side[j * WS_TILE + l] = numbers[(k + l) * q + j];
-        ws_transform_simd()->hadamard(t->side, t->wide, q, 1 / (double)q);
-        for (int64_t l = 0; l < side; l++) {
-            int64_t row = (k + l) / chunks * q, c = (k + l) % chunks;
-            float *to = g + (row / t->unit * chunks + c) * t->unit + row % t->unit;
-
-            for (int64_t j = 0; j < q; j++) to[j] = t->side[j * WS_TILE + l];
-        }
+        loops->chunk(numbers + k * q, g + (row / t->unit * chunks + c) * t->unit + row % t->unit, q,
+                     1 / (double)q);
     }
 }
 

@@ -70,8 +70,10 @@ typedef struct ws_transform_job {
 
 typedef struct ws_transform_loops {
     int64_t (*list)(const ws_transform_job *j);
-    /* side = scale H side for q rows of 16, in float64, rounded once; scale a power of two */
-    void (*hadamard)(float *side, double *wide, int64_t q, double scale);
+    /* side = H side for q rows of 16, in float64, rounded once */
+    void (*hadamard)(float *side, double *wide, int64_t q);
+    /* out = scale H in for one chunk, likewise; scale a power of two */
+    void (*chunk)(const float *in, float *out, int64_t q, double scale);
 } ws_transform_loops;
 
 /** The loops for the path that ws_simd_name() names.  All give the same pairs and bits. */

@@ -184,8 +184,7 @@ TARGET ALWAYS int64_t NAME(units)(const ws_transform_job *j, const int s, const 
     return n;
 }
 
-TARGET static void NAME(hadamard)(float *restrict side, double *restrict wide, int64_t q,
-                                  double scale)
+TARGET static void NAME(hadamard)(float *restrict side, double *restrict wide, int64_t q)
 {
     for (int64_t k = 0; k < 16 * q; k++) wide[k] = (double)side[k];
     for (int64_t h = 16; h < 16 * q; h *= 2) {
@@ -200,8 +199,73 @@ TARGET static void NAME(hadamard)(float *restrict side, double *restrict wide, i
             }
         }
     }
-    for (int64_t k = 0; k < 16 * q; k++) side[k] = (float)(wide[k] * scale);
+    for (int64_t k = 0; k < 16 * q; k++) side[k] = (float)wide[k];
 }
+
+/* ---- one chunk by itself: what is next to each other in a vector, then vectors ---- */
+
+enum { NAME(wide) = LANES / 2 };
+
+#if LANES == 16
+#define FIRST(type, a, b, c, d, e, f, g, h) ((type){a, b, c, d, e, f, g, h})
+#elif LANES == 8
+#define FIRST(type, a, b, c, d, e, f, g, h) ((type){a, b, c, d})
+#else
+#define FIRST(type, a, b, c, d, e, f, g, h) ((type){a, b})
+#endif
+
+typedef double NAME(reals) __attribute__((vector_size(4 * LANES), may_alias));
+typedef int64_t NAME(places) __attribute__((vector_size(4 * LANES)));
+#define D NAME(reals)
+
+/* Strides 1, 2, 4 below q and NAME(wide): of a and b there become a + b and a - b. The longer lists are
+ * for the longest vector. */
+TARGET ALWAYS D NAME(inside)(D v, int64_t q)
+{
+    if (q > 1)
+        v = __builtin_shuffle(v, FIRST(NAME(places), 1, 0, 3, 2, 5, 4, 7, 6)) +
+            v * FIRST(D, 1, -1, 1, -1, 1, -1, 1, -1);
+#if LANES > 4
+    if (q > 2)
+        v = __builtin_shuffle(v, FIRST(NAME(places), 2, 3, 0, 1, 6, 7, 4, 5)) +
+            v * FIRST(D, 1, 1, -1, -1, 1, 1, -1, -1);
+#endif
+#if LANES > 8
+    if (q > 4)
+        v = __builtin_shuffle(v, FIRST(NAME(places), 4, 5, 6, 7, 0, 1, 2, 3)) +
+            v * FIRST(D, 1, 1, 1, 1, -1, -1, -1, -1);
+#endif
+    return v;
+}
+
+TARGET static void NAME(chunk)(const float *restrict in, float *restrict out, int64_t q,
+                               double scale)
+{
+    double wide[WS_BLOCK_ROWS] __attribute__((aligned(64)));
+    const int64_t step = NAME(wide);
+
+    for (int64_t k = q; k < step; k++) wide[k] = 0;
+    for (int64_t k = 0; k < q; k++) wide[k] = (double)in[k];
+    for (int64_t k = 0; k < q; k += step) {
+        D *v = (D *)(void *)(wide + k);
+
+        *v = NAME(inside)(*v, q);
+    }
+    for (int64_t h = step; h < q; h *= 2) {
+        for (int64_t i = 0; i < q; i += 2 * h) {
+            for (int64_t k = i; k < i + h; k += step) {
+                D *a = (D *)(void *)(wide + k), *b = (D *)(void *)(wide + k + h), less = *a - *b;
+
+                *a += *b;
+                *b = less;
+            }
+        }
+    }
+    for (int64_t k = 0; k < q; k++) out[k] = (float)(wide[k] * scale);
+}
+
+#undef D
+#undef FIRST
 
 #define CASE(q)                                                                                    \
     case q:                                                                                        \
@@ -224,7 +288,7 @@ TARGET static int64_t NAME(list)(const ws_transform_job *j)
     }
 }
 
-static const ws_transform_loops NAME(loops) = {NAME(list), NAME(hadamard)};
+static const ws_transform_loops NAME(loops) = {NAME(list), NAME(hadamard), NAME(chunk)};
 
 #undef CASE
 #undef ALWAYS

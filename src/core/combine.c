@@ -7,7 +7,8 @@
  * 77. Two or four lines of float32 at a time lose (165 ns), and so do tiles of rows, each of which copies
  * the samples again, and packed lines that are unpacked to float32 (110). Row by row, fetching the packed
  * samples of the next row gains nothing (batch 4096: 157, 152 ms with, 155, 150 without), and lines of
- * so few lose (190).
+ * so few lose (190); so do two, three or four lines, whose samples the second cache holds (239, 231, 220
+ * where rows took 191 to 248), and rows fetched past the caches.
  *
  * Rows go backwards: the last that a query has read are the likeliest to be still in a cache. */
 #include <string.h>

@@ -2,8 +2,11 @@
 
 # two_ranks words...: on two ranks; the most memory each has held, in kB, goes to memory.txt
 two_ranks() {
-  mpirun --oversubscribe --bind-to none -n 2 bash -c '"$@" & p=$!
-    while h=$(sed -n "s/^VmHWM:[^0-9]*\([0-9]*\).*/\1/p" /proc/$p/status 2>/dev/null) && [ -n "$h" ]; do most=$h; sleep 0.2; done
+  mpirun --oversubscribe --bind-to none -n 2 bash -c '"$@" & p=$! most=0
+    while mapfile -t s 2>/dev/null </proc/$p/status && h=${s[*]} && [[ $h =~ VmHWM:[^0-9]*([0-9]+) ]]; do
+      most=${BASH_REMATCH[1]}
+      sleep 0.5
+    done
     echo "$most" >>memory.txt
     wait $p' rank "$wingspan" "$@" >/dev/null
 }

@@ -195,6 +195,17 @@ int ws_ckpt_has(ws_ckpt *c, const char *path)
     return 1;
 }
 
+int ws_ckpt_is_of(ws_ckpt *c, const char *path, ws_type type)
+{
+    hid_t set = ws_ckpt_has(c, path) ? H5Dopen2(c->h5, path, H5P_DEFAULT) : -1;
+    hid_t stored = set >= 0 ? H5Dget_type(set) : -1;
+    int is = stored >= 0 && ws_h5_type_is(stored, type);
+
+    if (stored >= 0) H5Tclose(stored);
+    if (set >= 0) H5Dclose(set);
+    return is;
+}
+
 /* Ours lie in one piece in the file itself, with a byte for every byte that the shape asks for: memory
  * is asked for by shapes that have passed this. */
 static int is_held(const ws_ckpt *c, hid_t set, const hsize_t extent[2], int n)

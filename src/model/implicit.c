@@ -293,8 +293,9 @@ static double most_held(double neurons, double pairs)
 double ws_implicit_saved_bytes(int64_t n, double neurons, double active)
 {
     double pairs = neurons * active * (double)n, word = n <= UINT8_MAX ? 1 : 4;
+    double id = neurons <= INT32_MAX ? 4 : 8;
 
-    return most_held(neurons, pairs) * (8 + word) + pairs * (8 + word);
+    return most_held(neurons, pairs) * (id + word) + pairs * (8 + word);
 }
 
 double ws_implicit_bytes(const ws_net_spec *s, int64_t n, double neurons, double active)

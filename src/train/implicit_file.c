@@ -20,6 +20,12 @@ static int is_small(int64_t n)
     return n <= UINT8_MAX;
 }
 
+/* Neurons are int32 where all fit; int64 in files of before, and beyond. */
+static int is_narrow(int64_t m)
+{
+    return m <= INT32_MAX;
+}
+
 /* ---- writing ---- */
 
 typedef struct totals {
@@ -40,9 +46,9 @@ static totals count_all(const ws_run *r)
 double ws_implicit_file_bytes(const ws_run *r)
 {
     totals t = count_all(r);
-    double word = is_small(r->ds->n) ? 1 : 4;
+    double word = is_small(r->ds->n) ? 1 : 4, id = is_narrow(r->net->spec.m) ? 4 : 8;
 
-    return 65536 + (double)t.held * (8 + word) + (double)t.pairs * (8 + word) +
+    return 65536 + (double)t.held * (id + word) + (double)t.pairs * (8 + word) +
            4.0 * (double)r->ds->n * (double)r->ds->d +
            8.0 * (double)(r->history_n + 4 * r->ds->d + r->implicit->places);
 }
@@ -94,14 +100,20 @@ static ws_err put_words(ws_ckpt_writer *w, const ws_run *r, const char *path, in
 static ws_err put_neurons(ws_ckpt_writer *w, const ws_run *r, const totals *t)
 {
     const ws_implicit *im = r->implicit->im;
+    int narrow = is_narrow(r->net->spec.m);
     int64_t k = ws_implicit_held(im), *id = NULL;
     void *own = NULL;
     ws_err err = borrow(r, k, sizeof *id, "neurons of a checkpoint", &own, &id);
 
     if (!err && k > 0) ws_implicit_ids(im, 0, k, id);
+    for (int64_t i = 0; i < k && narrow && !err; i++) {
+        int32_t v = (int32_t)id[i];
+
+        memcpy((char *)id + i * (int64_t)sizeof v, &v, sizeof v);
+    }
     if (!(err = ws_agree(r->comm, err)))
-        err =
-            ws_ckpt_put_rows(w, "/model/alpha_neuron", WS_INT64, t->held, t->held_before, k, 0, id);
+        err = ws_ckpt_put_rows(w, "/model/alpha_neuron", narrow ? WS_INT32 : WS_INT64, t->held,
+                               t->held_before, k, 0, id);
     ws_free(&own);
     return err;
 }
@@ -206,13 +218,29 @@ static ws_err judge(const ws_ckpt *c, const ws_net *net, int64_t n, const piece 
     return WS_OK;
 }
 
+/* Collective: rows of neurons, of either type. */
+static ws_err get_ids(ws_ckpt *c, const ws_net *net, int64_t first, int64_t k, piece *p)
+{
+    const char *path = "/model/alpha_neuron";
+    ws_err err;
+
+    if (!ws_ckpt_is_of(c, path, WS_INT32))
+        return ws_ckpt_get_rows(c, path, WS_INT64, first, k, 0, p->id);
+    err = ws_grow(&p->words, &p->words_room, 4 * k, 1, "words of a checkpoint");
+    if ((err = ws_agree(net->comm, err)) ||
+        (err = ws_ckpt_get_rows(c, path, WS_INT32, first, k, 0, p->words)))
+        return err;
+    for (int64_t i = 0; i < k; i++) p->id[i] = ((const int32_t *)p->words)[i];
+    return WS_OK;
+}
+
 /* Collective: neurons first .. first + k - 1 of the file, judged. */
 static ws_err get_neurons(ws_ckpt *c, const ws_net *net, int64_t n, int64_t first, int64_t k,
                           piece *p, int64_t *last, int64_t *pairs)
 {
     ws_err err;
 
-    if ((err = ws_ckpt_get_rows(c, "/model/alpha_neuron", WS_INT64, first, k, 0, p->id)) ||
+    if ((err = get_ids(c, net, first, k, p)) ||
         (err = get_words(c, net, n, "/model/alpha_count", first, k, p, p->count)))
         return err;
     return ws_agree(net->comm, judge(c, net, n, p, k, last, pairs));

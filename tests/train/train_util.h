@@ -117,7 +117,7 @@ static inline uint64_t fingerprint(const char *file)
     h = hash_of(c, "/model/b", type, size, h);
     h = hash_of(c, "/model/a", type, size, h);
     h = hash_of(c, "/model/moved", WS_UINT8, 1, h);
-    h = hash_of(c, "/model/alpha_neuron", WS_INT64, 8, h);
+    h = hash_of(c, "/model/alpha_neuron", WS_INT32, 4, h);
     h = hash_of(c, "/model/alpha_count", WS_UINT8, 1, h);
     h = hash_of(c, "/model/alpha_sample", WS_UINT8, 1, h);
     h = hash_of(c, "/model/alpha_value", WS_FLOAT64, 8, h);

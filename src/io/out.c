@@ -13,6 +13,8 @@
 #include "ckpt.h"
 #include "h5util.h"
 
+enum { PIECE = 16 << 20 };
+
 ws_err ws_out5_failed(const ws_out5 *o, const char *what)
 {
     return ws_fail(WS_ERR_IO, "%s cannot be written (%s failed): is the disk full?", o->file, what);
@@ -95,12 +97,14 @@ static int64_t lay_out(ws_out5 *o, const char *path, ws_type type, int64_t rows_
     return at;
 }
 
+/* A piece at a time, which the disk takes while the next one is copied: less is left for fsync(). */
 static int write_at(int fd, const char *from, size_t n, int64_t at)
 {
     while (n > 0) {
-        ssize_t k = pwrite(fd, from, n < 1 << 30 ? n : 1 << 30, at);
+        ssize_t k = pwrite(fd, from, n < PIECE ? n : PIECE, at);
         if (k < 0 && errno == EINTR) continue;
         if (k <= 0) return -1;
+        sync_file_range(fd, at, k, SYNC_FILE_RANGE_WRITE); /* a hint, whatever becomes of it */
         from += k;
         n -= (size_t)k;
         at += k;

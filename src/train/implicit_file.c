@@ -247,9 +247,9 @@ static ws_err get_neurons(ws_ckpt *c, const ws_net *net, int64_t n, int64_t firs
 }
 
 /* Neurons, or displacements of neurons, that come before those of a rank; of rank `size`: all. */
-typedef struct place {
+typedef struct spot {
     int64_t neurons, pairs;
-} place;
+} spot;
 
 static ws_err ascend(const ws_ckpt *c, const ws_comm *comm, int64_t first, int64_t last,
                      int64_t *ends)
@@ -266,14 +266,14 @@ static ws_err ascend(const ws_ckpt *c, const ws_comm *comm, int64_t first, int64
 }
 
 /* Collective: where the neurons of each rank begin in the file; at [size + 1], zeros. */
-static ws_err survey(ws_ckpt *c, const ws_net *net, int64_t n, int64_t held, piece *p, place *at,
+static ws_err survey(ws_ckpt *c, const ws_net *net, int64_t n, int64_t held, piece *p, spot *at,
                      int64_t *ends)
 {
     const ws_comm *comm = net->comm;
     ws_layout share = {held, comm->size}, ranks = {net->spec.m, comm->size};
     int64_t from = ws_layout_first(&share, comm->rank), left = ws_layout_count(&share, comm->rank);
     int64_t first = -1, last = -1, next = 0, pairs;
-    place sum = {0, 0};
+    spot sum = {0, 0};
     int r = 0;
     ws_err err = WS_OK;
 
@@ -320,8 +320,8 @@ static ws_err add(const ws_ckpt *c, ws_implicit *im, const piece *p, int64_t k)
 }
 
 /* Collective: those from one place to the next, which are this rank's; some: the file has displacements. */
-static ws_err get_own(ws_ckpt *c, const ws_net *net, ws_implicit *im, int64_t n, place at,
-                      place end, int some, piece *p)
+static ws_err get_own(ws_ckpt *c, const ws_net *net, ws_implicit *im, int64_t n, spot at, spot end,
+                      int some, piece *p)
 {
     int64_t most = end.neurons - at.neurons, last = -1, pairs = 0;
     ws_err err = WS_OK;
@@ -344,7 +344,7 @@ static ws_err get_all(ws_ckpt *c, const ws_net *net, ws_implicit *im, int64_t n,
 {
     int rank = net->comm->rank, size = net->comm->size;
     int64_t *ends = NULL;
-    place *at = NULL;
+    spot *at = NULL;
     piece p = {0};
     ws_err err;
 

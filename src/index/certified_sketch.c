@@ -32,7 +32,7 @@ typedef struct maker {
     double *sum;                /* [WS_SKETCH x d] */
     float *row, *next, *dots;   /* [n x d], [WS_SKETCH x d], [WS_SKETCH x n], if not sparse */
     double z[SAMPLED];
-    float s[WS_SKETCH][BLOCK];
+    float s[WS_SKETCH * BLOCK]; /* [WS_SKETCH x n] of a block */
     square a, b;
     ws_limbs limbs;
     int by_limbs;
@@ -136,23 +136,20 @@ static double skew_of(maker *m)
     return sqrt(sqrt(sum)) * (1 + 1e-9) + (double)(m->d + 8) * 0x1p-46;
 }
 
-/* s of samples from .. from + n - 1. */
+/* s of samples from .. from + n - 1, coordinate by coordinate. */
 static void multiply_block(maker *m, int64_t from, int64_t n)
 {
     int64_t ids[BLOCK];
 
+    if (m->by_limbs) {
+        for (int c = 0; c < WS_SKETCH; c += 2)
+            ws_limbs_products(&m->limbs, m->x, c, from, n, m->s + c * n);
+        return;
+    }
     for (int64_t i = 0; i < n; i++) ids[i] = from + i;
-    for (int c = 0; c < WS_SKETCH; c += 1 + m->by_limbs) {
-        if (m->by_limbs) {
-            float two[2 * BLOCK];
-
-            ws_limbs_products(&m->limbs, m->x, c, from, n, two);
-            memcpy(m->s[c], two, (size_t)n * sizeof *two);
-            memcpy(m->s[c + 1], two + n, (size_t)n * sizeof *two);
-            continue;
-        }
+    for (int c = 0; c < WS_SKETCH; c++) {
         ws_dot_many(m->p + c * m->d, m->x, ids, n, m->z);
-        for (int64_t i = 0; i < n; i++) m->s[c][i] = (float)m->z[i];
+        for (int64_t i = 0; i < n; i++) m->s[c * n + i] = (float)m->z[i];
     }
 }
 
@@ -165,7 +162,7 @@ static void sketch_block(ws_sketch *k, maker *m, int64_t from, int64_t n, double
         double norm = ws_samples_norm(m->x, from + i), s2 = 0, left;
 
         for (int c = 0; c < WS_SKETCH; c++) {
-            s[c] = m->s[c][i];
+            s[c] = m->s[c * n + i];
             s2 += (double)s[c] * (double)s[c];
         }
         /* |x - P's|^2 = |x|^2 - 2 <Px, s> + <s, P P's> with |Px - s| and P P' - 1 small. */

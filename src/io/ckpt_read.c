@@ -271,20 +271,17 @@ ws_err ws_ckpt_get_rows(ws_ckpt *c, const char *path, ws_type type, int64_t firs
 {
     int64_t dims[2] = {0, 0};
     int ndims = 0;
-    hid_t set, stored;
     ws_err err = shape(c, path, &ndims, dims);
 
-    if (!err && (rows < 0 || first < 0 || first > dims[0] - rows ||
-                 (cols ? ndims != 2 || dims[1] != cols : ndims != 1)))
+    if (!err &&
+        (rows < 0 || first < 0 || first > dims[0] - rows ||
+         (cols ? ndims != 2 || dims[1] != cols : ndims != 1) || !ws_ckpt_is_of(c, path, type)))
         err = missing(c, "", path);
-    if (!err) {
-        set = H5Dopen2(c->h5, path, H5P_DEFAULT);
-        stored = H5Dget_type(set);
-        if (!ws_h5_type_is(stored, type))
-            err = missing(c, "", path);
-        else if (rows > 0 && read_block(set, type, first, rows, cols, data))
+    if (!err && rows > 0) {
+        hid_t set = H5Dopen2(c->h5, path, H5P_DEFAULT);
+
+        if (read_block(set, type, first, rows, cols, data))
             err = ws_fail(WS_ERR_IO, "%s cannot be read (%s)", c->file, path);
-        H5Tclose(stored);
         H5Dclose(set);
     }
     return ws_agree(c->comm, err);

@@ -13,7 +13,7 @@
 #include "ckpt.h"
 #include "h5util.h"
 
-enum { PIECE = 16 << 20 };
+enum { PIECE = 16 << 20 }; /* bytes */
 
 ws_err ws_out5_failed(const ws_out5 *o, const char *what)
 {

@@ -246,11 +246,12 @@ static ws_err get_neurons(ws_ckpt *c, const ws_net *net, int64_t n, int64_t firs
     return ws_agree(net->comm, judge(c, net, n, p, k, last, pairs));
 }
 
-/* Neurons, or displacements of neurons, that come before those of a rank; of rank `size`: all. */
+/* Neurons and their displacements in the file before those of a rank; of rank `size`: all. */
 typedef struct spot {
     int64_t neurons, pairs;
 } spot;
 
+/* Collective: from share to share as well; first, last: of this rank's, -1 if it is empty. */
 static ws_err ascend(const ws_ckpt *c, const ws_comm *comm, int64_t first, int64_t last,
                      int64_t *ends)
 {
@@ -275,12 +276,13 @@ static ws_err survey(ws_ckpt *c, const ws_net *net, int64_t n, int64_t held, pie
     int64_t first = -1, last = -1, next = 0, pairs;
     spot sum = {0, 0};
     int r = 0;
-    ws_err err = WS_OK;
 
-    for (int64_t h = 0; h < held / comm->size + 2 && !err; h += PIECE) {
+    /* As often on every rank: shares differ by two neurons at most. */
+    for (int64_t h = 0; h < held / comm->size + 2; h += PIECE) {
         int64_t k = left < PIECE ? left : PIECE;
+        ws_err err = get_neurons(c, net, n, from, k, p, &last, &pairs);
 
-        if ((err = get_neurons(c, net, n, from, k, p, &last, &pairs))) return err;
+        if (err) return err;
         if (first < 0 && k > 0) first = p->id[0];
         for (int64_t i = 0; i < k; i++) {
             for (; next <= p->id[i]; next = ws_layout_first(&ranks, r)) at[r++] = sum;

@@ -86,7 +86,7 @@ ws_err ws_ckpt_get_real(ws_ckpt *c, const char *group, const char *name, double 
 /** 1 if the array or group exists.  Collective. */
 int ws_ckpt_has(ws_ckpt *c, const char *path);
 
-/** Is there an array of this type?  Not collective. */
+/** 1 if the array exists and is of this type.  Collective. */
 int ws_ckpt_is_of(ws_ckpt *c, const char *path, ws_type type);
 
 /** Extents of an array: dims [2], *ndims 1 or 2.  Collective. */

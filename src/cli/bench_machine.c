@@ -13,70 +13,96 @@
 #include "wingspan/core/dot.h"
 #include "wingspan/linalg/blas.h"
 
-enum { COPIED = 1 << 27, TRIES = 4, CACHE = 24 << 10, MOST = 8 };
+/* Bytes: of the arrays that are copied; of a piece, large enough to be written past the caches; of
+ * what lies in the first cache. Samples of a row at most; flops between two looks at the clock. */
+enum { COPIED = 1 << 27, PIECE = 1 << 25, CACHE = 24 << 10, MOST = 8, LOOK = 100000, TRIES = 4 };
 
-typedef struct work {
-    int64_t d, n, m, k; /* row length; samples; sgemm: m x n x k */
-    float *a, *b, *c;   /* copied arrays; row and samples; matrices */
+enum { COPY, DOT, UPDATE, KINDS };
+
+/* Of one kind: what was done, in how many seconds, and the best rate of a sample. */
+typedef struct sampled {
+    double done, seconds, best;
+} sampled;
+
+struct ws_bench_machine {
+    int64_t d, n; /* row length; samples */
+    float *from, *to, *row;
+    void *sample; /* [n x d] float32 or bytes */
     double *scratch, *level, z[MOST];
     ws_samples x;
-    double each; /* of what a call does */
-} work;
+    int64_t at;    /* byte that is copied next */
+    int64_t bytes; /* held */
+    sampled kind[KINDS];
+};
 
-static void copy(work *w)
+/* ---- one call of each: returns bytes or flops ---- */
+
+static double copy(ws_bench_machine *m)
 {
-    memcpy(w->a, w->b, COPIED);
+    memcpy((char *)m->to + m->at, (const char *)m->from + m->at, PIECE);
+    m->at = (m->at + PIECE) % COPIED;
+    return 2.0 * PIECE;
 }
 
-static void dot(work *w)
+static double flops(const ws_bench_machine *m)
 {
-    ws_dot_many(w->a, &w->x, NULL, w->n, w->z);
+    return 2.0 * (double)(m->n * m->d);
 }
 
-static void update(work *w)
+static double dot(ws_bench_machine *m)
+{
+    double done = 0;
+
+    for (; done < LOOK; done += flops(m)) ws_dot_many(m->row, &m->x, NULL, m->n, m->z);
+    return done;
+}
+
+static double update(ws_bench_machine *m)
 {
     static const int64_t ids[MOST] = {0, 1, 2, 3, 4, 5, 6, 7};
     static const int32_t pos[MOST] = {0, 1, 2, 3, 4, 5, 6, 7};
     static const float coef[MOST] = {1e-6f, -1e-6f, 1e-6f, -1e-6f, 1e-6f, -1e-6f, 1e-6f, -1e-6f};
+    double done = 0;
 
-    ws_row_combine(w->a, coef, &w->x, ids, pos, w->n, w->scratch, NULL);
+    for (; done < LOOK; done += flops(m))
+        ws_row_combine(m->row, coef, &m->x, ids, pos, m->n, m->scratch, NULL);
+    return done;
 }
 
-static void sgemm(work *w)
+/* ---- samples ---- */
+
+void ws_bench_machine_sample(ws_bench_machine *m, double seconds)
 {
-    ws_sgemm(0, 1, w->m, w->n, w->k, 1, w->a, w->k, w->b, w->k, 0, w->c, w->n);
-}
+    static double (*const call[KINDS])(ws_bench_machine *) = {copy, dot, update};
+    double start = ws_seconds(), now = start;
 
-/* Calls for a tenth of a second at least, begun by all at once; the best rate of a few tries, added
- * over ranks.  Collective. */
-static double rate_of(const ws_comm *comm, void (*call)(work *), work *w)
-{
-    double best = 0, sum;
+    for (int k = 0; k < KINDS; k++) {
+        double from = now, done = 0;
 
-    call(w);
-    for (int t = 0; t < TRIES; t++) {
-        double start, seconds;
-        int64_t calls = 0;
-
-        MPI_Barrier(comm->mpi);
-        start = ws_seconds();
+        if (k > 0) call[k](m); /* what was copied has filled the caches */
+        from = now = ws_seconds();
         do {
-            for (int k = 0; k < (w->each < 1e6 ? 100 : 1); k++, calls++) call(w);
-            seconds = ws_seconds() - start;
-        } while (seconds < 0.1);
-        best = fmax(best, w->each * (double)calls / seconds);
+            done += call[k](m);
+            now = ws_seconds();
+        } while (now < start + seconds * (k + 1) / KINDS);
+        m->kind[k].done += done;
+        m->kind[k].seconds += now - from;
+        m->kind[k].best = fmax(m->kind[k].best, done / (now - from));
     }
-    MPI_Allreduce(&best, &sum, 1, MPI_DOUBLE, MPI_SUM, comm->mpi);
-    return sum;
 }
 
-static void work_free(work *w)
+void ws_bench_machine_rates(const ws_comm *comm, const ws_bench_machine *m, ws_bench_rates *mean,
+                            ws_bench_rates *best)
 {
-    ws_free(&w->a);
-    ws_free(&w->b);
-    ws_free(&w->c);
-    ws_free(&w->scratch);
-    ws_free(&w->level);
+    double v[2 * KINDS];
+
+    for (int k = 0; k < KINDS; k++) {
+        v[k] = m->kind[k].done / m->kind[k].seconds;
+        v[KINDS + k] = m->kind[k].best;
+    }
+    MPI_Allreduce(MPI_IN_PLACE, v, 2 * KINDS, MPI_DOUBLE, MPI_SUM, comm->mpi);
+    *mean = (ws_bench_rates){v[COPY], v[DOT], v[UPDATE]};
+    *best = (ws_bench_rates){v[KINDS + COPY], v[KINDS + DOT], v[KINDS + UPDATE]};
 }
 
 static void fill(float *v, int64_t n)
@@ -84,64 +110,105 @@ static void fill(float *v, int64_t n)
     for (int64_t i = 0; i < n; i++) v[i] = (float)(i % 17 - 8) * 0.01f;
 }
 
-static ws_err measure_copy(const ws_comm *comm, double *rate)
-{
-    work w = {.each = 2.0 * COPIED};
-    int64_t n = COPIED / (int64_t)sizeof(float);
-    ws_err err = ws_alloc(&w.a, n, sizeof *w.a, "copied array");
-
-    if (!err) err = ws_alloc(&w.b, n, sizeof *w.b, "copied array");
-    if (!err) fill(w.b, n);
-    if (!(err = ws_agree(comm, err))) *rate = rate_of(comm, copy, &w);
-    work_free(&w);
-    return err;
-}
-
 /* As many samples as stay in the first cache with the row and the sums, or the levels of bytes. */
-static ws_err measure_rows(const ws_comm *comm, int64_t d, int packed, ws_bench_machine *m)
+static ws_err make(ws_bench_machine *m, int64_t d, int packed)
 {
     static const float scale[MOST] = {1, 1, 1, 1, 1, 1, 1, 1};
-    int64_t fit = (CACHE - 12 * d) / (packed ? d : 4 * d);
-    work w = {.d = d, .n = fit < 1 ? 1 : fit > MOST ? MOST : fit};
-    ws_err err = ws_alloc(&w.a, d, sizeof *w.a, "row");
+    static const char what[] = "measuring the machine";
+    int64_t fit = (CACHE - 12 * d) / (packed ? d : 4 * d), n = COPIED / (int64_t)sizeof(float);
+    ws_err err;
 
-    w.each = 2.0 * (double)(w.n * d);
-    if (!err) err = ws_alloc(&w.b, w.n * d, sizeof *w.b, "samples");
-    if (!err) err = ws_alloc(&w.scratch, d + MOST, sizeof *w.scratch, "sums");
-    if (!err) err = ws_alloc(&w.level, d, sizeof *w.level, "levels");
-    if ((err = ws_agree(comm, err))) goto done;
-    fill(w.a, d);
-    fill(w.b, w.n * d);
-    for (int64_t j = 0; j < d; j++) w.level[j] = WS_PACKED_ZERO + 33;
-    w.x = (ws_samples){.n = w.n, .d = d, .x = packed ? NULL : w.b};
-    if (packed) w.x.packed = (ws_packed){(const uint8_t *)w.b, w.level, scale, NULL};
-    m->dot = rate_of(comm, dot, &w);
-    m->update = rate_of(comm, update, &w);
-done:
-    work_free(&w);
-    return err;
+    m->d = d;
+    m->n = fit < 1 ? 1 : fit > MOST ? MOST : fit;
+    if ((err = ws_alloc(&m->from, n, sizeof *m->from, what)) ||
+        (err = ws_alloc(&m->to, n, sizeof *m->to, what)) ||
+        (err = ws_alloc(&m->row, d, sizeof *m->row, what)) ||
+        (err = ws_alloc(&m->sample, m->n * d, sizeof(float), what)) ||
+        (err = ws_alloc(&m->scratch, d + MOST, sizeof *m->scratch, what)) ||
+        (err = ws_alloc(&m->level, d, sizeof *m->level, what)))
+        return err;
+    fill(m->from, n);
+    memset(m->to, 0, COPIED);
+    fill(m->row, d);
+    fill(m->sample, m->n * d);
+    for (int64_t j = 0; j < d; j++) m->level[j] = WS_PACKED_ZERO + 33;
+    m->x = (ws_samples){.n = m->n, .d = d, .x = packed ? NULL : m->sample};
+    if (packed) m->x.packed = (ws_packed){m->sample, m->level, scale, NULL};
+    return WS_OK;
 }
 
-ws_err ws_bench_machine_measure(const ws_comm *comm, int64_t d, int packed, ws_bench_machine *m)
+ws_err ws_bench_machine_open(const ws_comm *comm, int64_t d, int packed, ws_bench_machine **out)
 {
-    ws_err err = measure_copy(comm, &m->copy);
+    int64_t before = ws_alloc_bytes();
+    ws_err err = ws_alloc(out, 1, sizeof **out, "measuring the machine");
 
-    return err ? err : measure_rows(comm, d, packed, m);
+    if (!err) err = make(*out, d, packed);
+    if (!err) (*out)->bytes = ws_alloc_bytes() - before;
+    return ws_agree(comm, err);
+}
+
+int64_t ws_bench_machine_bytes(const ws_bench_machine *m)
+{
+    return m->bytes;
+}
+
+void ws_bench_machine_close(ws_bench_machine **m)
+{
+    if (!*m) return;
+    ws_free(&(*m)->from);
+    ws_free(&(*m)->to);
+    ws_free(&(*m)->row);
+    ws_free(&(*m)->sample);
+    ws_free(&(*m)->scratch);
+    ws_free(&(*m)->level);
+    ws_free(m);
+}
+
+/* ---- sgemm ---- */
+
+typedef struct matrices {
+    int64_t m, n, k;
+    float *a, *b, *c;
+} matrices;
+
+/* For a tenth of a second at least, begun by all at once; the best of a few tries, added over ranks.
+ * Collective. */
+static double sgemm_rate(const ws_comm *comm, const matrices *s)
+{
+    double each = 2.0 * (double)s->m * (double)s->n * (double)s->k, best = 0, sum;
+
+    for (int t = 0; t <= TRIES; t++) {
+        double start, seconds;
+        int64_t calls = 0;
+
+        MPI_Barrier(comm->mpi);
+        start = ws_seconds();
+        do {
+            for (int k = 0; k < (each < 1e6 ? 100 : 1); k++, calls++)
+                ws_sgemm(0, 1, s->m, s->n, s->k, 1, s->a, s->k, s->b, s->k, 0, s->c, s->n);
+            seconds = ws_seconds() - start;
+        } while (seconds < 0.1 && t > 0);
+        if (t > 0) best = fmax(best, each * (double)calls / seconds); /* the first warms up */
+    }
+    MPI_Allreduce(&best, &sum, 1, MPI_DOUBLE, MPI_SUM, comm->mpi);
+    return sum;
 }
 
 ws_err ws_bench_machine_sgemm(const ws_comm *comm, int64_t m, int64_t n, int64_t k, double *rate)
 {
-    work w = {.m = m, .n = n, .k = k, .each = 2.0 * (double)m * (double)n * (double)k};
-    ws_err err = ws_alloc(&w.a, m * k, sizeof *w.a, "matrix");
+    matrices s = {.m = m, .n = n, .k = k};
+    ws_err err = ws_alloc(&s.a, m * k, sizeof *s.a, "matrix");
 
-    if (!err) err = ws_alloc(&w.b, n * k, sizeof *w.b, "matrix");
-    if (!err) err = ws_alloc(&w.c, m * n, sizeof *w.c, "matrix");
+    if (!err) err = ws_alloc(&s.b, n * k, sizeof *s.b, "matrix");
+    if (!err) err = ws_alloc(&s.c, m * n, sizeof *s.c, "matrix");
     if (!err) {
-        fill(w.a, m * k);
-        fill(w.b, n * k);
+        fill(s.a, m * k);
+        fill(s.b, n * k);
     }
-    if (!(err = ws_agree(comm, err))) *rate = rate_of(comm, sgemm, &w);
-    work_free(&w);
+    if (!(err = ws_agree(comm, err))) *rate = sgemm_rate(comm, &s);
+    ws_free(&s.a);
+    ws_free(&s.b);
+    ws_free(&s.c);
     return err;
 }
 

@@ -4,8 +4,10 @@
  * That least, the floor, is the larger of two times. The rows that fired are read once for the
  * outputs, read and written once for the update: 12 d bytes each, at the rate of a copy. A fired pair
  * costs 2 d flops in the exact routine and as many in the update, at their rates on data in the first
- * cache, samples in the form that the run reads. All rates are measured in the run, on all ranks at
- * once.
+ * cache, samples in the form that the run reads. All rates are measured between the timed steps, on
+ * all ranks at once, and averaged as the steps are: what shares a core, its caches and its memory with
+ * other programs has no rate of its own. The least that the best of these moments would allow is
+ * printed, too.
  *
  * Rows that lie apart come slower than a copy, and samples of a batch do not stay in the first cache: the
  * reach is what the products and the update of a batch take with nothing of an index around them. */
@@ -31,6 +33,7 @@ enum {
     OTHER,
     FLOOR,
     TIMES,
+    BEST,
     REACH,
     EPOCH,
     START,
@@ -60,6 +63,7 @@ static const ws_bench_column columns[] = {
     [OTHER] = {0, "other", "seconds_other", 1e-3, 1, WS_BENCH_SAME},
     [FLOOR] = {0, "floor ms", "floor_seconds", 1e-3, 1, WS_BENCH_SAME},
     [TIMES] = {0, "/ floor", "times_floor", 1, 0, WS_BENCH_SAME},
+    [BEST] = {1, "best fl.", "best_floor_seconds", 1e-3, 1, WS_BENCH_SAME},
     [REACH] = {0, "reach ms", "reach_seconds", 1e-3, 1, WS_BENCH_SAME},
     [EPOCH] = {0, "epoch s", "seconds_per_epoch", 1, 1, WS_BENCH_SAME},
     [START] = {0, "start s", "seconds_start", 1, 1, WS_BENCH_MOST},
@@ -79,13 +83,23 @@ static const ws_bench_column columns[] = {
     [LOSS + 1] = {0, NULL, NULL, 0, 0, WS_BENCH_SAME},
 };
 
-enum { MOST_EPOCHS = 1000, LEAST_STEPS = 5 };
+/* The rates are looked at so many times, an eighth of the steps' seconds in all. */
+enum { MOST_EPOCHS = 1000, LEAST_STEPS = 5, LOOKS = 64 };
+
+static const double share = 0.125;
 
 /* After each epoch of --finish: seconds from the start of the run, everything counted. */
 typedef struct finish {
     int n;
     double seconds[MOST_EPOCHS], accuracy[MOST_EPOCHS];
 } finish;
+
+/* What the rates were while it trained; a run as it is; with --finish how it ends. */
+typedef struct measured {
+    ws_bench_rates mean, best;
+    ws_session_facts facts;
+    finish end;
+} measured;
 
 /* ---- options ---- */
 
@@ -170,15 +184,55 @@ static void fill(const ws_session *run, const ws_session_sums *s, double *v)
     v[FLOPS] = 4.0 * (double)f.d * (double)s->pairs / steps;
     v[REDUCED] = (double)s->bytes_reduced / steps;
     v[MEETINGS] = (double)s->meetings / steps;
-    v[MEMORY] = (double)s->memory;
     v[RATE] = f.rate;
     v[LOSS] = s->loss;
 }
 
-static void set_floor(const ws_bench_machine *m, double *v)
+static double floor_of(const ws_bench_rates *r, const double *v)
 {
-    v[FLOOR] = fmax(v[BYTES] / m->copy, v[FLOPS] / 2 / m->dot + v[FLOPS] / 2 / m->update);
-    v[TIMES] = v[SECONDS] / v[FLOOR];
+    return fmax(v[BYTES] / r->copy, v[FLOPS] / 2 / r->dot + v[FLOPS] / 2 / r->update);
+}
+
+/* ---- the machine, between steps ---- */
+
+typedef struct looks {
+    ws_bench_machine *machine;
+    int64_t step, every; /* so many steps; those between two looks */
+    double seconds, cpu; /* of a look; of the processor in all of them */
+} looks;
+
+static void look(void *arg)
+{
+    looks *l = arg;
+    double cpu = ws_bench_cpu();
+
+    if (++l->step % l->every == 0) ws_bench_machine_sample(l->machine, l->seconds);
+    l->cpu += ws_bench_cpu() - cpu;
+}
+
+/* Time so many steps, one of which takes about `seconds`, and sample the machine meanwhile.
+ * Collective; agreed. */
+static ws_err time_steps(const ws_comm *comm, ws_session *run, int64_t steps, double seconds,
+                         ws_session_sums *s, measured *m, double *v)
+{
+    ws_session_facts f = ws_session_about(run);
+    looks l = {.every = (steps + LOOKS - 1) / LOOKS};
+    double cpu;
+    ws_err err = ws_bench_machine_open(comm, f.d, f.packed, &l.machine);
+
+    MPI_Allreduce(MPI_IN_PLACE, &seconds, 1, MPI_DOUBLE, MPI_MAX, comm->mpi);
+    l.seconds = share * seconds * (double)l.every;
+    ws_session_between(run, look, &l);
+    cpu = ws_bench_cpu();
+    if (!err) err = ws_session_steps(run, steps, s);
+    ws_session_between(run, NULL, NULL);
+    if (!err) {
+        v[BUSY] = ws_bench_busy(comm, ws_bench_cpu() - cpu - l.cpu, s->seconds);
+        v[MEMORY] = (double)(s->memory - comm->size * ws_bench_machine_bytes(l.machine));
+        ws_bench_machine_rates(comm, l.machine, &m->mean, &m->best);
+    }
+    ws_bench_machine_close(&l.machine);
+    return err;
 }
 
 /* The remaining epochs of the run, with a test after each.  *seconds: of the run so far. */
@@ -204,45 +258,48 @@ static ws_err go_on(ws_session *run, const ws_bench_options *o, int64_t done, do
 
 /* One width: a row of numbers.  Collective; agreed. */
 static ws_err measure(const ws_comm *comm, const ws_bench_options *o, const char *data,
-                      int64_t width, double *v, ws_bench_machine *m, ws_session_facts *facts,
-                      finish *end)
+                      int64_t width, double *v, measured *m)
 {
     static ws_train_options t;
     ws_session *run = NULL;
     ws_session_sums first, s;
-    double cpu;
-    int64_t steps;
+    int64_t steps, epoch;
     ws_err err = options_of(o, data, width, &t);
 
     if (!err) err = ws_session_open(comm, &t, &run);
     if (err) return err; /* the same on every rank */
-    *facts = ws_session_about(run);
-    steps = o->steps > 0                     ? o->steps
-            : facts->per_epoch > LEAST_STEPS ? facts->per_epoch
-                                             : LEAST_STEPS;
-    err = ws_session_steps(run, facts->per_epoch, &first);
-    cpu = ws_bench_cpu();
-    if (!err) err = ws_session_steps(run, steps, &s);
+    m->facts = ws_session_about(run);
+    epoch = m->facts.per_epoch;
+    steps = o->steps > 0 ? o->steps : epoch > LEAST_STEPS ? epoch : LEAST_STEPS;
+    err = ws_session_steps(run, epoch, &first);
+    if (!err) err = time_steps(comm, run, steps, first.seconds / (double)epoch, &s, m, v);
     if (!err) {
-        v[BUSY] = ws_bench_busy(comm, ws_bench_cpu() - cpu, s.seconds);
         gather(comm, &s, v);
         fill(run, &s, v);
+        v[FLOOR] = floor_of(&m->mean, v);
+        v[BEST] = floor_of(&m->best, v);
+        v[TIMES] = v[SECONDS] / v[FLOOR];
+        err = ws_session_reach(run, &v[REACH]);
     }
-    if (!err) err = ws_session_reach(run, &v[REACH]);
     if (!err && o->finish)
-        err = go_on(run, o, facts->per_epoch + steps, facts->seconds + first.seconds + s.seconds,
-                    end);
+        err = go_on(run, o, epoch + steps, m->facts.seconds + first.seconds + s.seconds, &m->end);
     ws_session_close(&run);
-    if (!err && m->copy == 0) err = ws_bench_machine_measure(comm, facts->d, facts->packed, m);
-    if (!err) set_floor(m, v);
     return err;
 }
 
 /* ---- saying ---- */
 
-static void print_text(const ws_bench_options *o, int ranks, const ws_session_facts *f,
-                       const ws_bench_machine *m, const ws_bench_rows *rows, const finish *end)
+static void print_rates(const char *when, const ws_bench_rates *r)
 {
+    printf("%s copy %.1f GB/s, exact routine %.1f GF/s, update %.1f GF/s", when, r->copy * 1e-9,
+           r->dot * 1e-9, r->update * 1e-9);
+}
+
+static void print_text(const ws_bench_options *o, int ranks, const measured *m,
+                       const ws_bench_rows *rows)
+{
+    const ws_session_facts *f = &m->facts;
+
     printf("training with index %s (%s), %d rank%s, %s, d = %lld, %lld samples, %lld a step\n",
            rows->kind, ws_simd_name(), ranks, ranks > 1 ? "s" : "", o->batch == 0 ? "gd" : "sgd",
            (long long)f->d, (long long)f->n, (long long)f->batch);
@@ -253,21 +310,26 @@ static void print_text(const ws_bench_options *o, int ranks, const ws_session_fa
            "rows: that fire in\na step; relisted: an epoch; moved: median displacement since "
            "listed; MB moved, Gflop: what the floor counts; reach: the products and the update "
            "alone, as if an index cost nothing; busy: the time that the ranks had their cores\n");
-    printf(
-        "machine: copy %.1f GB/s, exact routine %.1f GF/s, update %.1f GF/s in the first cache%s\n",
-        m->copy * 1e-9, m->dot * 1e-9, m->update * 1e-9, f->packed ? ", samples as bytes" : "");
-    for (int k = 0; k < end->n; k++)
-        printf("%.1f s from the start: test accuracy %.4f\n", end->seconds[k], end->accuracy[k]);
+    print_rates("machine, between these steps:", &m->mean);
+    print_rates("; in the best moments", &m->best);
+    printf(" (best fl.: the floor by these); both routines in the first cache%s\n",
+           f->packed ? ", samples as bytes" : "");
+    for (int k = 0; k < m->end.n; k++)
+        printf("%.1f s from the start: test accuracy %.4f\n", m->end.seconds[k],
+               m->end.accuracy[k]);
 }
 
-static void print_json(const ws_bench_options *o, int ranks, const ws_session_facts *f,
-                       const ws_bench_machine *m, const ws_bench_rows *rows, const finish *end)
+static void print_json(const ws_bench_options *o, int ranks, const measured *m,
+                       const ws_bench_rows *rows)
 {
+    const ws_session_facts *f = &m->facts;
+    const finish *end = &m->end;
+
     printf("{\"bench\":\"step\",\"simd\":\"%s\",\"ranks\":%d,\"dim\":%lld,\"samples\":%lld,"
            "\"batch\":%lld,\"optimizer\":\"%s\",\"copy_bytes_per_second\":%.6g,"
            "\"dot_flops_per_second\":%.6g,\"update_flops_per_second\":%.6g,",
            ws_simd_name(), ranks, (long long)f->d, (long long)f->n, (long long)f->batch,
-           o->batch == 0 ? "gd" : "sgd", m->copy, m->dot, m->update);
+           o->batch == 0 ? "gd" : "sgd", m->mean.copy, m->mean.dot, m->mean.update);
     ws_bench_json(columns, rows);
     ws_bench_json_row(columns, rows->v[rows->n - 1]);
     if (o->finish) printf(",\"tests\":[");
@@ -288,13 +350,11 @@ static void add_kind(const char *index, char kind[WS_OPT_TEXT])
 ws_err ws_bench_step(const ws_comm *comm, const ws_bench_options *o)
 {
     static ws_bench_rows rows;
-    static finish end;
+    static measured m;
     static char kind[WS_OPT_TEXT];
     int64_t width[WS_BENCH_WIDTHS];
     char data[WS_OPT_TEXT];
     int n = 0;
-    ws_bench_machine m = {0};
-    ws_session_facts f = {0};
     ws_err err = ws_bench_widths(o->width, width, &n);
 
     if (err) return err; /* the same on every rank */
@@ -303,13 +363,13 @@ ws_err ws_bench_step(const ws_comm *comm, const ws_bench_options *o)
     err = ws_bench_data_open(comm, o, data);
     rows.exact = 1;
     for (int i = 0; i < n && !err; i++)
-        if (!(err = measure(comm, o, data, width[i], rows.v[rows.n], &m, &f, &end))) {
-            add_kind(f.index, kind);
+        if (!(err = measure(comm, o, data, width[i], rows.v[rows.n], &m))) {
+            add_kind(m.facts.index, kind);
             rows.n++;
         }
     rows.kind = kind;
     ws_bench_data_close(comm, o, data);
     if (err || comm->rank != 0) return err;
-    (o->json ? print_json : print_text)(o, comm->size, &f, &m, &rows, &end);
+    (o->json ? print_json : print_text)(o, comm->size, &m, &rows);
     return WS_OK;
 }

@@ -11,6 +11,8 @@
 struct ws_session {
     ws_run run;
     double opened; /* seconds it took */
+    void (*between)(void *);
+    void *between_arg;
 };
 
 ws_err ws_session_open(const ws_comm *comm, const ws_train_options *opt, ws_session **out)
@@ -88,19 +90,38 @@ static void add_seconds(const ws_tally *t, ws_session_sums *sums)
     sums->meetings = t->meetings;
 }
 
+void ws_session_between(ws_session *s, void (*call)(void *), void *arg)
+{
+    s->between = call;
+    s->between_arg = arg;
+}
+
+/* Returns the seconds that it took. */
+static double call_between(const ws_session *s)
+{
+    double start = ws_seconds();
+
+    if (!s->between) return 0;
+    s->between(s->between_arg);
+    return ws_seconds() - start;
+}
+
 ws_err ws_session_steps(ws_session *s, int64_t k, ws_session_sums *sums)
 {
     ws_run *r = &s->run;
-    double start = ws_seconds();
+    double start = ws_seconds(), apart = 0;
     ws_err err = WS_OK;
 
     memset(sums, 0, sizeof *sums);
     memset(&r->tally, 0, sizeof r->tally);
-    for (int64_t i = 0; i < k && !err && !r->stop; i++)
-        if (!(err = ws_run_step(r))) add_step(r, sums);
+    for (int64_t i = 0; i < k && !err && !r->stop; i++) {
+        if ((err = ws_run_step(r))) break;
+        add_step(r, sums);
+        apart += call_between(s);
+    }
     if (!err) err = ws_agree(r->comm, r->pending);
     if (err) return err;
-    sums->seconds = ws_seconds() - start;
+    sums->seconds = ws_seconds() - start - apart;
     sums->loss /= (double)sums->samples;
     add_seconds(&r->tally, sums);
     return r->stop ? WS_ERR_STOPPED : WS_OK;

@@ -13,7 +13,7 @@ number() { awk -v v="$(value "$2" "$1")" "BEGIN { exit !($3) }" || say "$1: $2 i
 step="--data $digits --width 2001 --shift 1.5 --batch 100 --rate 3 --schedule cosine"
 for n in 1 3; do
   $MPIRUN -n $n "$WINGSPAN" bench step $step --finish --json >step.$n.json || say "bench step fails on $n ranks"
-  for key in seconds_per_step seconds_per_epoch floor_seconds reach_seconds times_floor seconds_start seconds_query seconds_update \
+  for key in seconds_per_step seconds_per_epoch floor_seconds best_floor_seconds reach_seconds times_floor seconds_start seconds_query seconds_update \
     active rows_fired bytes_moved flops bytes_reduced copy_bytes_per_second dot_flops_per_second update_flops_per_second; do
     number step.$n.json $key 'v > 0'
   done
@@ -48,7 +48,7 @@ grep -q '"kind":"dtree"' wide.json || say "--kind is not taken"
 grep -q '"exponents":{"seconds_per_step":[-0-9.]' wide.json || say "no exponent of a step"
 $MPIRUN -n 2 "$WINGSPAN" bench step $step --with momentum=0.5,index=scan --steps 2 >table.txt || say "--with fails"
 grep -q 'index scan' table.txt || say "--with is not taken"
-grep -q '^machine: copy .* GB/s' table.txt || say "the machine's rates are not told"
+grep -q '^machine, between these steps: copy .* GB/s' table.txt || say "the machine's rates are not told"
 [ "$(ls wingspan-bench-* 2>/dev/null)" = "" ] || say "bench step leaves files"
 
 # dense: the loss of train's step after two untimed and three timed ones, whatever the ranks

@@ -1,7 +1,10 @@
 /* A session takes the steps of train, counts what they did, and may be driven in any pieces. */
 #include "wingspan/train/session.h"
 
+#include <time.h>
+
 #include "train_util.h"
+#include "wingspan/core/clock.h"
 
 static const char words[] = "data=session.h5 width=301 shift=0.5 batch=7 epochs=3 rate=2 "
                             "schedule=cosine index=certified";
@@ -79,6 +82,35 @@ static void displacement_is_that_of_the_middle_neuron(void **state)
     ws_session_close(&run);
 }
 
+/* Takes long enough to be seen in the seconds of seven steps. */
+static void pause_once(void *calls)
+{
+    struct timespec t = {.tv_nsec = 20000000};
+
+    nanosleep(&t, NULL);
+    ++*(int *)calls;
+}
+
+static void what_runs_between_steps_is_not_counted(void **state)
+{
+    ws_train_options o = options(words);
+    ws_session_sums s;
+    ws_session *run;
+    double start, seconds;
+    int calls = 0;
+
+    (void)state;
+    assert_all(ws_session_open(&world, &o, &run) == WS_OK);
+    ws_session_between(run, pause_once, &calls);
+    start = ws_seconds();
+    assert_all(ws_session_steps(run, 7, &s) == WS_OK);
+    seconds = ws_seconds() - start;
+    assert_all(calls == 7 && s.seconds > 0 && s.seconds <= seconds - 7 * 0.02);
+    ws_session_between(run, NULL, NULL);
+    assert_all(ws_session_steps(run, 1, &s) == WS_OK && calls == 7);
+    ws_session_close(&run);
+}
+
 /* The steps after it are those of a run that was never measured. */
 static void the_reach_is_measured_and_changes_nothing(void **state)
 {
@@ -136,6 +168,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test_setup(the_steps_are_those_of_train, setup),
     cmocka_unit_test(sums_are_over_all_ranks),
     cmocka_unit_test(displacement_is_that_of_the_middle_neuron),
+    cmocka_unit_test(what_runs_between_steps_is_not_counted),
     cmocka_unit_test(the_reach_is_measured_and_changes_nothing),
     cmocka_unit_test(files_and_gauss_newton_are_refused),
     cmocka_unit_test(a_failure_leaves_nothing),

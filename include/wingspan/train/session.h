@@ -47,6 +47,10 @@ ws_session_facts ws_session_about(const ws_session *s);
  *  @return agreed: any code of a step; WS_ERR_STOPPED after a stop request */
 ws_err ws_session_steps(ws_session *s, int64_t k, ws_session_sums *sums);
 
+/** Call this after every step from now on, on every rank; its seconds count in no sum of
+ *  ws_session_steps().  NULL: nothing is called.  Not collective, and `call` must not communicate. */
+void ws_session_between(ws_session *s, void (*call)(void *), void *arg);
+
 /** Accuracy on the test samples; NaN without them.  Collective.  @return agreed */
 ws_err ws_session_test(ws_session *s, double *accuracy);
 

@@ -43,7 +43,8 @@ static void combine_rest(float *w, const float *coef, const ws_samples *s, const
     double v[WS_LANES] = {0};
 
     for (int64_t p = 0; p < n; p++)
-        for (int64_t l = 0; j + l < s->d; l++) v[l] += product(coef[p], s, ids[pos[p]], j + l);
+        for (int64_t l = 0; j + l < s->d; l++)
+            v[l] += product(coef[p], s, ws_sample_at(ids, pos[p]), j + l);
     for (int64_t l = 0; j + l < s->d; l++) {
         double two = v[l] * v[l];
 
@@ -63,10 +64,11 @@ static void combine_rows(float *w, const float *coef, const ws_samples *s, const
     ws_fetch f = {.row = soon ? soon : w};
     int far = ws_samples_far(s);
 
-    for (int64_t l = 0; l < 4 && n > 0; l++) x[l] = all + ids[pos[l < n ? l : n - 1]] * s->d;
+    for (int64_t l = 0; l < 4 && n > 0; l++)
+        x[l] = all + ws_sample_at(ids, pos[l < n ? l : n - 1]) * s->d;
     for (int64_t p = 0; p < n; p += 4) {
         for (int64_t l = 4; l < 8 && p + 4 < n; l++)
-            later[l - 4] = all + ids[pos[p + l < n ? p + l : n - 1]] * s->d;
+            later[l - 4] = all + ws_sample_at(ids, pos[p + l < n ? p + l : n - 1]) * s->d;
         f.x = far && p + 4 < n ? later : NULL;
         ws_dot_chosen()->combine4(w, coef + p, x, n - p < 4 ? n - p : 4, whole, p == 0, p + 4 >= n,
                                   sum, square, &f);
@@ -80,7 +82,7 @@ static const float *scale_coef(const float *coef, const ws_samples *s, const int
                                const int32_t *pos, int64_t n, float *to, int32_t *at)
 {
     for (int64_t p = 0; p < n; p++) {
-        int64_t i = ids[pos[p]];
+        int64_t i = ws_sample_at(ids, pos[p]);
 
         to[p] = coef[p] * s->packed.scale[i];
         if (at) at[p] = (int32_t)i;
@@ -94,20 +96,19 @@ static void combine_any(float *w, const float *coef, const ws_samples *s, const 
                         const float *soon)
 {
     float *scaled = (float *)(scratch + s->d);
-    int32_t *at;
+    int32_t *at = NULL;
+    ws_bytes b = {s->packed.byte, pos, s->d, s->packed.level, 0};
 
     if (!ws_samples_packed(s)) {
         combine_rows(w, coef, s, s->x, ids, pos, n, scratch, square, soon);
         return;
     }
-    at = s->packed.apart ? NULL : (int32_t *)(scaled + n);
+    if (!s->packed.apart && ids) b.at = at = (int32_t *)(scaled + n);
     scale_coef(coef, s, ids, pos, n, scaled, at);
     if (s->packed.apart)
         combine_rows(w, scaled, s, s->packed.apart, ids, pos, n, scratch, square, soon);
     else /* all samples of 64 coordinates, so that the sums stay in registers */
-        ws_dot_chosen()->combine_bytes(w, scaled,
-                                       &(ws_bytes){s->packed.byte, at, s->d, s->packed.level, 0}, n,
-                                       s->d / WS_LANES * WS_LANES, square, soon);
+        ws_dot_chosen()->combine_bytes(w, scaled, &b, n, s->d / WS_LANES * WS_LANES, square, soon);
 }
 
 /* Has the vector unit a loop for their form? */
@@ -132,7 +133,7 @@ double ws_row_combine(float *w, const float *coef, const ws_samples *s, const in
     }
     if (soon) ws_fetch_row(soon, s->d);
     memset(scratch, 0, (size_t)s->d * sizeof *scratch);
-    for (int64_t p = 0; p < n; p++) ws_axpy_sample(scratch, coef[p], s, ids[pos[p]]);
+    for (int64_t p = 0; p < n; p++) ws_axpy_sample(scratch, coef[p], s, ws_sample_at(ids, pos[p]));
     return ws_dot_chosen()->row_add(w, scratch, s->d);
 }
 
@@ -194,7 +195,7 @@ static void copy_lines(const ws_combination *m, const ws_samples *s, int64_t n, 
     const uint8_t *x = packed ? s->packed.byte : (const uint8_t *)s->x;
 
     for (int64_t p = 0; p < n; p++)
-        memcpy(line + p * LINE, x + (m->ids[p] * s->d + j) * size,
+        memcpy(line + p * LINE, x + (ws_sample_at(m->ids, p) * s->d + j) * size,
                (size_t)(left < LINE ? left : LINE));
 }
 

@@ -106,7 +106,7 @@ INLINE void combine_block(double *to, const double *coef, const ws_samples *s, c
     doubles a[FEW] = {{0}};
 
     for (int64_t p = 0; p < pairs; p++) {
-        const float *x = s->x + ids[pos[p]] * s->d + j;
+        const float *x = s->x + ws_sample_at(ids, pos[p]) * s->d + j;
 
 #pragma GCC unroll 4
         for (int k = 0; k < n; k++) add_scaled(&a[k], coef[p], x + 8 * k);
@@ -123,7 +123,8 @@ INLINE void combine(double *to, const double *coef, const ws_samples *s, const i
     for (; j + 8 <= s->d; j += 8) combine_block(to, coef, s, ids, pos, pairs, j, 1);
     for (; j < s->d; j++) {
         to[j] = 0;
-        for (int64_t p = 0; p < pairs; p++) to[j] += coef[p] * (double)s->x[ids[pos[p]] * s->d + j];
+        for (int64_t p = 0; p < pairs; p++)
+            to[j] += coef[p] * (double)s->x[ws_sample_at(ids, pos[p]) * s->d + j];
     }
 }
 
@@ -194,7 +195,7 @@ void ws_combine64(double *to, const double *coef, const ws_samples *s, const int
     }
     memset(to, 0, (size_t)s->d * sizeof *to);
     for (int64_t p = 0; p < n; p++) {
-        int64_t i = ids[pos[p]];
+        int64_t i = ws_sample_at(ids, pos[p]);
 
         for (int64_t k = s->ptr[i]; k < s->ptr[i + 1]; k++)
             to[s->col[k]] += coef[p] * (double)s->val[k];

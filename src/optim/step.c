@@ -60,7 +60,7 @@ static double step_weights(ws_optim *o, const ws_hits *h, int64_t i, const ws_sa
 
     for (int64_t j = 0; j < d; j++) o->g[j] = 0;
     for (int64_t p = h->first[i]; p < h->first[i + 1]; p++)
-        ws_axpy_sample(o->g, o->coef[p], x, ids[h->pos[p]]);
+        ws_axpy_sample(o->g, o->coef[p], x, ws_sample_at(ids, h->pos[p]));
     apply_rule(o, h->row[i], GROUP_W, rate);
     return ws_row_add(o->net->w + h->row[i] * d, o->delta, d);
 }

@@ -77,14 +77,10 @@ ws_err ws_near_gather(ws_near *g, const ws_samples *all, const int64_t *ids, int
     g->x = (ws_samples){0};
     if (!all->x || ws_near_bytes(n, n_all, all->d, packed) == 0) return WS_OK;
     if ((err = ws_grow(&g->norm, &g->norm_capacity, n, sizeof *g->norm, what)) ||
-        (err = ws_grow(&g->ids, &g->ids_capacity, n, sizeof *g->ids, what)) ||
         (err = packed ? copy_bytes(g, all, ids, n) : copy_floats(g, all, ids, n)) ||
         (err = packed && ws_near_apart(n, all->d) ? set_apart(g, n, all->d) : WS_OK))
         return err;
-    for (int64_t k = 0; k < n; k++) {
-        g->norm[k] = ws_samples_norm(all, ids[k]);
-        g->ids[k] = k;
-    }
+    for (int64_t k = 0; k < n; k++) g->norm[k] = ws_samples_norm(all, ids[k]);
     g->x.n = n;
     g->x.d = all->d;
     g->x.norm = g->norm;
@@ -97,6 +93,5 @@ void ws_near_free(ws_near *g)
     ws_free(&g->byte);
     ws_free(&g->scale);
     ws_free(&g->norm);
-    ws_free(&g->ids);
     *g = (ws_near){0};
 }

@@ -22,7 +22,7 @@ typedef struct reach {
     const float *w;
     const ws_samples *all;
     ws_samples x;
-    const int64_t *ids; /* of the batch, in x */
+    const int64_t *ids; /* of the batch, in x; NULL: 0, 1, ... */
     int64_t *id, *at;   /* ids of the pairs of a row; [rows] the next pair of each */
     double *z;          /* what their products are */
     float *none;        /* [pairs] 0 */
@@ -36,7 +36,7 @@ static int64_t pairs_until(reach *m, int64_t i, int64_t end)
     int64_t k = 0;
 
     for (; m->at[i] < h->first[i + 1] && h->pos[m->at[i]] < end; m->at[i]++)
-        m->id[k++] = m->ids[h->pos[m->at[i]]];
+        m->id[k++] = ws_sample_at(m->ids, h->pos[m->at[i]]);
     return k;
 }
 
@@ -106,7 +106,7 @@ static ws_err ask(ws_run *r, int64_t n, reach *m)
     if ((err = ws_fired(r->net, r->ix, &r->ds->all, &q, &r->filter, &r->hits))) return err;
     if (r->near.x.n > 0) {
         m->x = r->near.x;
-        m->ids = r->near.ids;
+        m->ids = NULL;
     }
     return make_room(m, n, r->net->w);
 }

@@ -77,8 +77,7 @@ typedef struct ws_near {
     uint8_t *byte; /* [n x d] with */
     float *scale;  /* [n] */
     double *norm;  /* [n] */
-    int64_t *ids;  /* [n] 0, 1, ... */
-    int64_t row_capacity, byte_capacity, scale_capacity, norm_capacity, ids_capacity;
+    int64_t row_capacity, byte_capacity, scale_capacity, norm_capacity;
 } ws_near;
 
 typedef struct ws_watcher ws_watcher; /* watch.c */

@@ -202,7 +202,7 @@ static ws_err update(ws_run *r, const int64_t *ids)
     double t0 = ws_seconds(), t1;
     int copied = r->near.x.n > 0;
     ws_err err = ws_optim_step(
-        r->optim, &r->hits, copied ? &r->near.x : &r->ds->all, copied ? r->near.ids : ids, r->grad,
+        r->optim, &r->hits, copied ? &r->near.x : &r->ds->all, copied ? NULL : ids, r->grad,
         ws_schedule_rate(&(ws_schedule){.name = r->opt.schedule,
                                         .rate = r->rate,
                                         .total = r->total,
@@ -212,7 +212,7 @@ static ws_err update(ws_run *r, const int64_t *ids)
         &moves);
 
     r->tally.update += (t1 = ws_seconds()) - t0;
-    if (moves.ids) moves.ids = ids;
+    if (moves.coef) moves.ids = ids;
     ws_filter_moves(r->net, &r->filter, &moves);
     if (!err) err = ws_index_update(r->ix, &moves);
     r->tally.index += ws_seconds() - t1;

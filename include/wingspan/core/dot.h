@@ -45,6 +45,7 @@ double ws_row_add(float *w, const double *delta, int64_t d);
 /** w += sum_{p<n} coef[p] x_{ids[pos[p]]}, summed in float64 in this order, then added and rounded
  *  once: the bits, of w and of what is returned, of ws_axpy_sample() on zeros and ws_row_add().
  *  Not collective.
+ *  @param ids      NULL: 0, 1, ...
  *  @param scratch  [d], of packed samples [d + n]
  *  @param soon     a row [d] to fetch meanwhile, as ws_dot_many_ahead() does; NULL: none */
 double ws_row_combine(float *w, const float *coef, const ws_samples *s, const int64_t *ids,
@@ -59,7 +60,7 @@ typedef struct ws_combination {
     const int64_t *first; /* [k + 1] */
     const int32_t *pos;   /* [first[k]] ascending in each row */
     const float *coef;    /* [first[k]] */
-    const int64_t *ids;
+    const int64_t *ids;   /* NULL: 0, 1, ... */
 } ws_combination;
 
 /** Numbers of work space that ws_rows_combine() needs.  Not collective. */

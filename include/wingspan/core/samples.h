@@ -44,6 +44,12 @@ static inline int ws_samples_packed(const ws_samples *s)
     return s->packed.byte ? 1 : 0;
 }
 
+/** Which sample a position of a batch means; ids NULL: itself.  Not collective. */
+static inline int64_t ws_sample_at(const int64_t *ids, int64_t pos)
+{
+    return ids ? ids[pos] : pos;
+}
+
 /** byte_ij - middle_j of packed samples of length d.  Not collective. */
 static inline double ws_packed_apart(const ws_packed *p, int64_t d, int64_t i, int64_t j)
 {

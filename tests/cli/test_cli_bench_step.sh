@@ -20,6 +20,7 @@ for n in 1 3; do
   for key in seconds_forward seconds_reduce seconds_index seconds_other relisted_per_epoch candidates_per_fired; do
     number step.$n.json $key 'v >= 0'
   done
+  number step.$n.json best_floor_seconds "v <= 1.0001 * $(value floor_seconds step.$n.json)"
   number step.$n.json batch 'v == 100'
   number step.$n.json collectives 'v == 1'
   number step.$n.json busy 'v > 0 && v < 1.2'

@@ -293,7 +293,7 @@ static void time_steps(dense *t, double *v)
 /* The best that sgemm does here: with the shape of a tile, and with one that suits it. */
 static ws_err sgemm_rate(const dense *t, double *rate)
 {
-    double tile, large;
+    double tile = 0, large = 0;
     int64_t d = t->ds->d;
     ws_err err = ws_bench_machine_sgemm(t->comm, t->tile, BLOCK, d, &tile);
 

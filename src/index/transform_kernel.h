@@ -207,15 +207,14 @@ TARGET static void NAME(hadamard)(float *restrict side, double *restrict wide, i
 enum { NAME(wide) = LANES / 2 };
 
 #if LANES == 16
-#define FIRST(type, a, b, c, d, e, f, g, h) ((type){a, b, c, d, e, f, g, h})
+#define FIRST(a, b, c, d, e, f, g, h) a, b, c, d, e, f, g, h
 #elif LANES == 8
-#define FIRST(type, a, b, c, d, e, f, g, h) ((type){a, b, c, d})
+#define FIRST(a, b, c, d, e, f, g, h) a, b, c, d
 #else
-#define FIRST(type, a, b, c, d, e, f, g, h) ((type){a, b})
+#define FIRST(a, b, c, d, e, f, g, h) a, b
 #endif
 
 typedef double NAME(reals) __attribute__((vector_size(4 * LANES), may_alias));
-typedef int64_t NAME(places) __attribute__((vector_size(4 * LANES)));
 #define D NAME(reals)
 
 /* Strides 1, 2, 4 below q and NAME(wide): of a and b there become a + b and a - b. The longer lists are
@@ -223,17 +222,17 @@ typedef int64_t NAME(places) __attribute__((vector_size(4 * LANES)));
 TARGET ALWAYS D NAME(inside)(D v, int64_t q)
 {
     if (q > 1)
-        v = __builtin_shuffle(v, FIRST(NAME(places), 1, 0, 3, 2, 5, 4, 7, 6)) +
-            v * FIRST(D, 1, -1, 1, -1, 1, -1, 1, -1);
+        v = __builtin_shufflevector(v, v, FIRST(1, 0, 3, 2, 5, 4, 7, 6)) +
+            v * (D){FIRST(1, -1, 1, -1, 1, -1, 1, -1)};
 #if LANES > 4
     if (q > 2)
-        v = __builtin_shuffle(v, FIRST(NAME(places), 2, 3, 0, 1, 6, 7, 4, 5)) +
-            v * FIRST(D, 1, 1, -1, -1, 1, 1, -1, -1);
+        v = __builtin_shufflevector(v, v, FIRST(2, 3, 0, 1, 6, 7, 4, 5)) +
+            v * (D){FIRST(1, 1, -1, -1, 1, 1, -1, -1)};
 #endif
 #if LANES > 8
     if (q > 4)
-        v = __builtin_shuffle(v, FIRST(NAME(places), 4, 5, 6, 7, 0, 1, 2, 3)) +
-            v * FIRST(D, 1, 1, 1, 1, -1, -1, -1, -1);
+        v = __builtin_shufflevector(v, v, FIRST(4, 5, 6, 7, 0, 1, 2, 3)) +
+            v * (D){FIRST(1, 1, 1, 1, -1, -1, -1, -1)};
 #endif
     return v;
 }

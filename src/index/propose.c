@@ -123,7 +123,7 @@ int64_t ws_proposer_bytes(const ws_proposer *p)
 ws_err ws_propose_samples(ws_proposer *p, const ws_samples *x, const int64_t *ids, int64_t n)
 {
     size_t k = 0;
-    ws_err err;
+    ws_err err = WS_OK;
 
     p->x = x;
     p->ids = ids;
@@ -131,8 +131,8 @@ ws_err ws_propose_samples(ws_proposer *p, const ws_samples *x, const int64_t *id
     p->max_norm = ws_samples_longest(x, ids, n);
     while (!ways[k]->applies(p)) k++;
     p->way = ways[k];
-    p->error = p->way->error(p);
-    if ((err = p->way->samples(p))) p->n = 0;
+    p->error = p->way->error ? p->way->error(p) : ws_propose_margin(x->d);
+    if (p->way->samples && (err = p->way->samples(p))) p->n = 0;
     return err;
 }
 
@@ -200,7 +200,7 @@ static ws_err propose_block(ws_proposer *p, const ws_propose_block *b, int64_t *
                             ws_pairs *out)
 {
     int64_t tiles = 0;
-    ws_err err = p->way->rows(p, b);
+    ws_err err = p->way->rows ? p->way->rows(p, b) : WS_OK;
 
     p->stage.n = 0;
     for (int64_t from = 0; from < p->n && !err; from += b->cols, tiles++)

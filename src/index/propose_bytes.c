@@ -120,11 +120,6 @@ static ws_err tile(ws_proposer *p, const ws_propose_block *b, int64_t from, int6
     return err;
 }
 
-static double error(const ws_proposer *p)
-{
-    return ws_propose_margin(p->x->d);
-}
-
 int64_t ws_propose_byte_state_bytes(const ws_propose_byte_state *s)
 {
     return ws_quant_samples_bytes(&s->quant) + s->q_capacity +
@@ -143,4 +138,4 @@ void ws_propose_byte_state_free(ws_propose_byte_state *s)
     ws_free(&s->z);
 }
 
-const ws_propose_way ws_propose_bytes = {applies, samples, cols, products, rows, tile, error};
+const ws_propose_way ws_propose_bytes = {applies, samples, cols, products, rows, tile, NULL};

@@ -17,8 +17,7 @@ static int applies(const ws_proposer *p)
 
 static void gather(const ws_samples *x, const int64_t *ids, int64_t from, int64_t n, float *to)
 {
-    for (int64_t k = 0; k < n; k++)
-        ws_samples_row(x, ids ? ids[from + k] : from + k, to + k * x->d);
+    for (int64_t k = 0; k < n; k++) ws_samples_row(x, ws_sample_at(ids, from + k), to + k * x->d);
 }
 
 static ws_err samples(ws_proposer *p)
@@ -43,13 +42,6 @@ static int64_t cols(const ws_proposer *p)
 static int64_t products(const ws_propose_block *b)
 {
     return b->rows * b->cols;
-}
-
-static ws_err rows(ws_proposer *p, const ws_propose_block *b)
-{
-    (void)p;
-    (void)b;
-    return WS_OK;
 }
 
 /* Samples from .. from + n - 1, one after the other. */
@@ -82,9 +74,4 @@ static ws_err tile(ws_proposer *p, const ws_propose_block *b, int64_t from, int6
     return err;
 }
 
-static double error(const ws_proposer *p)
-{
-    return ws_propose_margin(p->x->d);
-}
-
-const ws_propose_way ws_propose_floats = {applies, samples, cols, products, rows, tile, error};
+const ws_propose_way ws_propose_floats = {applies, samples, cols, products, NULL, tile, NULL};

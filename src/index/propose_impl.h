@@ -18,16 +18,16 @@ typedef struct ws_propose_block {
 typedef struct ws_propose_way {
     /* May it, does it pay, for the samples that are set? */
     int (*applies)(const ws_proposer *p);
-    /* Take them.  Local: WS_ERR_NOMEM. */
+    /* Take them; NULL: as they are.  Local: WS_ERR_NOMEM. */
     ws_err (*samples)(ws_proposer *p);
     /* Samples of a tile; how many products of it are held for a block of `rows`. */
     int64_t (*cols)(const ws_proposer *p);
     int64_t (*products)(const ws_propose_block *b);
-    /* Take the rows of a block, if they are not used as they are.  Local: WS_ERR_NOMEM. */
+    /* Take the rows of a block; NULL: as they are.  Local: WS_ERR_NOMEM. */
     ws_err (*rows)(ws_proposer *p, const ws_propose_block *b);
     /* Stage what of the tile of samples from .. is above its cut; count[r]: of row r. */
     ws_err (*tile)(ws_proposer *p, const ws_propose_block *b, int64_t from, int64_t *count);
-    /* |z - ws_dot| as a share of ||w|| max||x||. */
+    /* |z - ws_dot| as a share of ||w|| max||x||; NULL: ws_propose_margin(). */
     double (*error)(const ws_proposer *p);
 } ws_propose_way;
 

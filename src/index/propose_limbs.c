@@ -12,12 +12,6 @@ static int applies(const ws_proposer *p)
            ws_limbs_error(p->x, p->max_norm) < most_error;
 }
 
-static ws_err samples(ws_proposer *p)
-{
-    (void)p;
-    return WS_OK;
-}
-
 static int64_t cols(const ws_proposer *p)
 {
     return ws_smaller(p->n, COLS);
@@ -52,4 +46,4 @@ static double error(const ws_proposer *p)
     return ws_limbs_error(p->x, p->max_norm);
 }
 
-const ws_propose_way ws_propose_limbs = {applies, samples, cols, products, rows, tile, error};
+const ws_propose_way ws_propose_limbs = {applies, NULL, cols, products, rows, tile, error};

@@ -33,54 +33,58 @@ static void fill(uint64_t seed)
     }
 }
 
-static void outputs_are_sums_of_signed_limbs(void **state)
+/* On every unit, for every number of outputs and of pairs. */
+static void over_all(void (*check)(int32_t c, int n))
 {
-    int64_t hi[S * MOST], lo[S * MOST], high[S * MOST], low[S * MOST];
-
-    (void)state;
     for (size_t u = 0; u < sizeof units / sizeof *units; u++) {
         if (!ws_simd_select(units[u])) continue;
         for (size_t i = 0; i < sizeof columns / sizeof *columns; i++)
             for (int n = 0; n <= PAIRS; n++) {
-                int32_t c = columns[i];
-
                 fill((uint64_t)(100 * i) + (uint64_t)n);
-                for (int k = 0; k < S * MOST; k++) hi[k] = high[k] = lo[k] = low[k] = k - 70;
-                for (int p = 0; p < n; p++)
-                    for (int32_t k = 0; k < c; k++) {
-                        high[pos[p] * c + k] += (int64_t)a[k] * limbs[p].hi;
-                        low[pos[p] * c + k] += (int64_t)a[k] * limbs[p].lo;
-                    }
-                ws_outputs_simd()->add(a, c, limbs, pos, n, hi, lo);
-                assert_memory_equal(hi, high, sizeof hi);
-                assert_memory_equal(lo, low, sizeof lo);
+                check(columns[i], n);
             }
     }
 }
 
-static void derivatives_are_added_in_order(void **state)
+static void check_outputs(int32_t c, int n)
+{
+    int64_t hi[S * MOST], lo[S * MOST], high[S * MOST], low[S * MOST];
+
+    for (int k = 0; k < S * MOST; k++) hi[k] = high[k] = lo[k] = low[k] = k - 70;
+    for (int p = 0; p < n; p++)
+        for (int32_t k = 0; k < c; k++) {
+            high[pos[p] * c + k] += (int64_t)a[k] * limbs[p].hi;
+            low[pos[p] * c + k] += (int64_t)a[k] * limbs[p].lo;
+        }
+    ws_outputs_simd()->add(a, c, limbs, pos, n, hi, lo);
+    assert_memory_equal(hi, high, sizeof hi);
+    assert_memory_equal(lo, low, sizeof lo);
+}
+
+static void check_derivatives(int32_t c, int n)
 {
     double sum[PAIRS + 1], right;
 
-    (void)state;
-    for (size_t u = 0; u < sizeof units / sizeof *units; u++) {
-        if (!ws_simd_select(units[u])) continue;
-        for (size_t i = 0; i < sizeof columns / sizeof *columns; i++)
-            for (int n = 0; n <= PAIRS; n++) {
-                int32_t c = columns[i];
-
-                fill((uint64_t)(100 * i) + (uint64_t)n);
-                sum[n] = 0.25;
-                ws_outputs_simd()->back(number, c, grad, pos, n, sum);
-                assert_true(sum[n] == 0.25);
-                for (int p = 0; p < n; p++) {
-                    right = 0;
-                    for (int32_t k = 0; k < c; k++)
-                        right += (double)number[k] * grad[pos[p] * c + k];
-                    assert_memory_equal(&sum[p], &right, sizeof right);
-                }
-            }
+    sum[n] = 0.25;
+    ws_outputs_simd()->back(number, c, grad, pos, n, sum);
+    assert_true(sum[n] == 0.25);
+    for (int p = 0; p < n; p++) {
+        right = 0;
+        for (int32_t k = 0; k < c; k++) right += (double)number[k] * grad[pos[p] * c + k];
+        assert_memory_equal(&sum[p], &right, sizeof right);
     }
+}
+
+static void outputs_are_sums_of_signed_limbs(void **state)
+{
+    (void)state;
+    over_all(check_outputs);
+}
+
+static void derivatives_are_added_in_order(void **state)
+{
+    (void)state;
+    over_all(check_derivatives);
 }
 
 static const struct CMUnitTest tests[] = {

@@ -74,7 +74,7 @@ static void rows_from(const ws_samples *s, const float *all, const int64_t *ids,
     for (int64_t l = 0; l < 4; l++) {
         int64_t i = k + l < n ? k + l : n - 1;
 
-        x[l] = all + (ids ? ids[i] : i) * s->d;
+        x[l] = all + ws_sample_at(ids, i) * s->d;
     }
 }
 
@@ -84,7 +84,7 @@ static void bytes_from(const ws_samples *s, const int64_t *ids, int64_t k, int64
     for (int64_t l = 0; l < 4; l++) {
         int64_t i = k + l < n ? k + l : n - 1;
 
-        x[l] = s->packed.byte + (ids ? ids[i] : i) * s->d;
+        x[l] = s->packed.byte + ws_sample_at(ids, i) * s->d;
     }
 }
 
@@ -134,12 +134,12 @@ void ws_dot_many_ahead(const float *w, const ws_samples *s, const int64_t *ids, 
             dot_rows(w, s, s->packed.apart, ids, n, z, soon);
         else
             dot_bytes(w, s, ids, n, z, soon);
-        for (int64_t k = 0; k < n; k++) z[k] *= (double)s->packed.scale[ids ? ids[k] : k];
+        for (int64_t k = 0; k < n; k++) z[k] *= (double)s->packed.scale[ws_sample_at(ids, k)];
     } else if (s->x) {
         dot_rows(w, s, s->x, ids, n, z, soon);
     } else {
         ws_fetch_row(soon ? soon : w, s->d);
-        for (int64_t k = 0; k < n; k++) z[k] = dot_sparse(w, s, ids ? ids[k] : k);
+        for (int64_t k = 0; k < n; k++) z[k] = dot_sparse(w, s, ws_sample_at(ids, k));
     }
 }
 

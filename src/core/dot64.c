@@ -74,7 +74,7 @@ INLINE void dots(const double *w, const float *const *x, const int n, int64_t d,
 
 static const float *row_of(const ws_samples *s, const int64_t *ids, int64_t k)
 {
-    return s->x + (ids ? ids[k] : k) * s->d;
+    return s->x + ws_sample_at(ids, k) * s->d;
 }
 
 WS_FETCH prefetch(const float *x, int64_t d)
@@ -183,7 +183,7 @@ void ws_dot64_many(const double *w, const ws_samples *s, const int64_t *ids, int
         chosen()->dots(w, s, ids, n, z);
         return;
     }
-    for (int64_t k = 0; k < n; k++) z[k] = dot_sparse(w, s, ids ? ids[k] : k);
+    for (int64_t k = 0; k < n; k++) z[k] = dot_sparse(w, s, ws_sample_at(ids, k));
 }
 
 void ws_combine64(double *to, const double *coef, const ws_samples *s, const int64_t *ids,

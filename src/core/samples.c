@@ -47,7 +47,7 @@ double ws_samples_longest(const ws_samples *s, const int64_t *ids, int64_t n)
     double most = 0;
 
     for (int64_t k = 0; k < n && most == most; k++) {
-        double norm = ws_samples_norm(s, ids ? ids[k] : k);
+        double norm = ws_samples_norm(s, ws_sample_at(ids, k));
 
         if (!(norm <= most)) most = norm;
     }

@@ -22,7 +22,7 @@ static void fill(const ws_index *ix, const ws_query *q, int64_t i, int64_t n, ws
     for (int64_t from = 0; from < q->n; from += SAMPLES) {
         int64_t count = q->n - from < SAMPLES ? q->n - from : SAMPLES, id[SAMPLES];
 
-        for (int64_t k = 0; k < count; k++) id[k] = ids ? ids[from + k] : from + k;
+        for (int64_t k = 0; k < count; k++) id[k] = ws_sample_at(ids, from + k);
         for (int64_t k = i; k < i + n; k++) {
             int64_t r = hits->row[k];
             double *z = hits->z + hits->first[k] + from;

@@ -94,7 +94,7 @@ ws_err ws_index_verify(const ws_index *ix, const ws_query *q, const ws_hits *hit
 
     *d = (ws_difference){.row = -1, .pos = -1};
     if (!err) err = ws_alloc(&z, k, sizeof *z, "samples to verify");
-    for (int64_t j = 0; j < k && !err; j++) id[j] = ids ? ids[pos[j]] : pos[j];
+    for (int64_t j = 0; j < k && !err; j++) id[j] = ws_sample_at(ids, pos[j]);
     for (int64_t r = 0; r < ix->shard.n && k > 0 && !err; r++) {
         int64_t from = 0, end = 0;
 

@@ -317,7 +317,7 @@ static ws_err query(ws_index *ix, const ws_query *q, ws_hits *hits)
     if ((err = ws_grow(&h->end, &h->end_capacity, q->n, sizeof *h->end, "hits of a query")))
         return err;
     for (int64_t p = 0; p < q->n; p++) {
-        set_sample(h, x, ids ? ids[p] : p);
+        set_sample(h, x, ws_sample_at(ids, p));
         descend(h, o, q->threshold);
         if ((err = multiply(h, o, q->threshold, &n))) return err;
         h->end[p] = n;

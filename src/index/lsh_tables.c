@@ -60,7 +60,7 @@ void ws_lsh_samples(ws_lsh_tables *t, const ws_samples *x, const int64_t *ids, i
         int64_t k = n - from < TILE ? n - from : TILE;
 
         for (int64_t i = 0; i < k; i++)
-            ws_samples_row(x, ids ? ids[from + i] : from + i, t->rows + i * x->d);
+            ws_samples_row(x, ws_sample_at(ids, from + i), t->rows + i * x->d);
         hash(t, t->rows, k);
         memcpy(code + from * t->tables, t->codes, (size_t)(k * t->tables) * sizeof *code);
     }

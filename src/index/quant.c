@@ -246,7 +246,7 @@ ws_err ws_quant_samples_make(ws_quant_samples *s, const ws_samples *x, const int
     if ((err = samples_room(s, x, panels))) return err;
     s->n = n;
     for (int64_t k = 0; k < n; k++) {
-        int64_t i = ids ? ids[k] : k, p = k / WS_QUANT_LANES;
+        int64_t i = ws_sample_at(ids, k), p = k / WS_QUANT_LANES;
         const float *v = x->x ? x->x + i * x->d : s->row;
 
         if (k % WS_QUANT_LANES == 0) panel_clear(s, p);
@@ -282,7 +282,7 @@ static double energies(const ws_quant_samples *s, const ws_samples *x, const int
 
     for (int64_t j = 0; j < s->d; j++) e[j] = (energy){0, (int32_t)j};
     for (int64_t k = 0; k < n; k += every) {
-        ws_samples_row(x, ids ? ids[k] : k, s->space);
+        ws_samples_row(x, ws_sample_at(ids, k), s->space);
         if (!(ws_norm2(s->space, s->d) < most * most)) continue;
         for (int64_t j = 0; j < s->d; j++) e[j].sum += (double)s->space[j] * (double)s->space[j];
     }

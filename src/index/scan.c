@@ -92,7 +92,7 @@ ws_err ws_scan_decide_ahead(ws_index *ix, const ws_query *q, int64_t r, const in
     for (int64_t p = 0; p < k; p++) {
         int64_t at = col ? col[p] : p;
 
-        s->id[p] = ids ? ids[at] : at;
+        s->id[p] = ws_sample_at(ids, at);
     }
     ws_dot_many_ahead(ix->shard.w + r * ix->shard.d, x, s->id, k, s->z, soon);
     for (int64_t p = 0; p < k; p++) {
@@ -201,7 +201,7 @@ static ws_err scan_few(ws_index *ix, const ws_query *q, ws_hits *hits)
     for (uint32_t i = 0; i < PART; i++) ix->scan->number[i] = i;
     for (int64_t k = 0; k < q->n; k++)
         for (int64_t j = 0; j < d; j++)
-            ix->scan->few[k].x[j] = (double)x->x[(ids ? ids[k] : k) * d + j];
+            ix->scan->few[k].x[j] = (double)x->x[ws_sample_at(ids, k) * d + j];
     for (int64_t from = 0; from < n && !err; from += PART) {
         scan_part(ix, o, q, from, n - from < PART ? n - from : PART);
         err = merge_part(ix->scan, q->n, from, hits);

@@ -41,7 +41,7 @@ static int64_t keep_row(const ws_net *net, const ws_samples *x, const int64_t *i
     int64_t first = h->first[i], n = h->first[i + 1] - first;
     int all = net->spec.phi->smooth;
 
-    for (int64_t p = 0; p < n; p++) f->id[p] = ids ? ids[h->pos[first + p]] : h->pos[first + p];
+    for (int64_t p = 0; p < n; p++) f->id[p] = ws_sample_at(ids, h->pos[first + p]);
     ws_net64_z(net, h->row[i], x, f->id, n, f->fresh);
     for (int64_t p = 0; p < n; p++) {
         if (!all && !(f->fresh[p] > net->spec.threshold)) continue;

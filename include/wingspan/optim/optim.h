@@ -37,7 +37,8 @@ double ws_optim_bytes(const ws_optim_spec *spec, const ws_net_spec *net, int64_t
  *  samples, added in float64 in the order of hits; ridge and decay are added to it.
  *
  *  @param x      registered samples
- *  @param ids    [batch] registered sample at each position; NULL: 0, 1, ...
+ *  @param ids    [batch] registered sample at each position; NULL: 0, 1, ... (moves->ids is it: an index
+ *                must be told the registered samples instead)
  *  @param grad   [batch x c] derivative of the mean loss by the outputs
  *  @param rate   step size
  *  @param moves  [out] what the index must be told; points into hits and into the optimiser,

@@ -69,24 +69,26 @@ TARGET ALWAYS void NAME(mark)(const ws_transform_job *j, const V *r, int row, ma
         k->word[k->words] = word[i];
         k->at[k->words] = row * LANES + 64 * i;
         k->words += word[i] != 0;
-        k->hits += __builtin_popcountll(word[i]);
     }
 }
 
-/* The marks of a unit as hits. How many a word has nobody can guess, so nothing is asked about it. */
+/* The marks of a unit as hits: the first of each word, then the first of what is left of it, and so on
+ * until nothing is. How many a word has nobody can guess, so nothing is asked about it. */
 TARGET ALWAYS int64_t NAME(keep)(const ws_transform_job *j, marks *k, int row, int lane, int64_t n)
 {
-    uint64_t m = k->word[0];
+    for (int words = k->words, left; words > 0; words = left) {
+        left = 0;
+        for (int w = 0; w < words; w++) {
+            uint64_t m = k->word[w];
+            int at = k->at[w], i = at + __builtin_ctzll(m);
 
-    k->word[k->words] = 0;
-    for (int w = 0, hits = k->hits; hits > 0; hits--) {
-        int i = k->at[w] + __builtin_ctzll(m);
-
-        j->at[n] = (uint32_t)((row + i / LANES) * 16 + lane + i % LANES);
-        j->z[n++] = j->work[i];
-        m &= m - 1;
-        w += m == 0;
-        m = m == 0 ? k->word[w] : m;
+            j->at[n] = (uint32_t)((row + i / LANES) * 16 + lane + i % LANES);
+            j->z[n++] = j->work[i];
+            m &= m - 1;
+            k->word[left] = m;
+            k->at[left] = at;
+            left += m != 0;
+        }
     }
     return n;
 }
@@ -149,7 +151,7 @@ TARGET ALWAYS int64_t NAME(unit)(const ws_transform_job *j, const float *u, cons
     V r[16];
     marks found;
 
-    found.words = found.hits = 0;
+    found.words = 0;
     if (s == 1) {
         NAME(fold)(j, u, g, s, two, r);
         NAME(butterflies)(r, q);

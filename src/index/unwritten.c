@@ -1,7 +1,8 @@
 /* unwritten.c - panels of rows times all tiles of samples, as hits in the order of the rows.
  *
  * Some panels at a time, so that what they are made of stays in the second cache: tile by tile the
- * hits of all of them are staged, then put in the order of the rows by counting, and decided. */
+ * transform leaves its hits where those of the panel are collected. Then panel by panel, whose counts and
+ * hits the first cache nearly holds, they are put in the order of the rows by counting, and decided. */
 #include "wingspan/index/unwritten.h"
 
 #include <math.h>
@@ -13,9 +14,17 @@
 #include "wingspan/core/alloc.h"
 #include "wingspan/core/dot.h"
 
-enum { PANELS = WS_UNWRITTEN_ROWS / WS_PANEL, ROWS = WS_UNWRITTEN_ROWS };
+enum { PANELS = WS_UNWRITTEN_ROWS / WS_PANEL };
 
 static const char what[] = "fired neurons of the start";
+
+/* Hits of a panel, tile by tile. */
+typedef struct collected {
+    int64_t n, at_capacity, z_capacity;
+    uint32_t *at; /* [n] 16 x row + lane */
+    float *z;
+    int64_t *end; /* [tiles] where those of a tile end */
+} collected;
 
 struct ws_unwritten {
     ws_transform t;
@@ -24,21 +33,24 @@ struct ws_unwritten {
     double norm;           /* largest ||numbers|| of the blocks in hand */
     int64_t first, blocks; /* the blocks in hand */
     int64_t tiles;
-    float *u;           /* [tiles][t.tile] */
-    float *numbers, *g; /* [PANELS][t.panel] */
-    uint32_t *at;       /* [WS_PANEL_HITS] */
-    float *z;
-    int64_t staged, stage_capacity, stage_z_capacity, order_capacity;
-    struct {
-        int32_t row, pos; /* row of those in hand */
-    } * stage;
-    float *stage_z;
-    int32_t *order; /* staged hits by row */
-    int64_t *end;   /* [ROWS + 1] where the hits of a row end */
-    float *row;     /* [d] */
-    int64_t *ids;   /* [samples] of a row */
-    double *exact;  /* [samples] */
+    float *u;              /* [tiles][t.tile] */
+    float *numbers, *g;    /* [PANELS][t.panel] */
+    collected of[PANELS];  /* the first has room for one tile from the start */
+    int64_t *ends;         /* [PANELS][tiles] */
+    int64_t end[WS_PANEL]; /* of a row of the panel in hand: where its hits end */
+    float *row;            /* [d] */
+    int64_t *ids;          /* [samples] of a row */
+    double *exact;         /* [samples] */
 };
+
+/* For the hits of one more tile. */
+static ws_err room(collected *c)
+{
+    int64_t n = c->n + WS_PANEL_HITS;
+    ws_err err = ws_grow(&c->at, &c->at_capacity, n, sizeof *c->at, what);
+
+    return err ? err : ws_grow(&c->z, &c->z_capacity, n, sizeof *c->z, what);
+}
 
 static ws_err alloc_all(ws_unwritten *f)
 {
@@ -47,10 +59,8 @@ static ws_err alloc_all(ws_unwritten *f)
     if ((err = ws_alloc(&f->u, f->tiles * f->t.tile, sizeof *f->u, what)) ||
         (err = ws_alloc(&f->numbers, PANELS * f->t.panel, sizeof *f->numbers, what)) ||
         (err = ws_alloc(&f->g, PANELS * f->t.panel, sizeof *f->g, what)) ||
-        (err = ws_alloc(&f->at, WS_PANEL_HITS, sizeof *f->at, what)) ||
-        (err = ws_alloc(&f->z, WS_PANEL_HITS, sizeof *f->z, what)) ||
-        (err = ws_alloc(&f->end, ROWS + 1, sizeof *f->end, what)) ||
-        (err = ws_alloc(&f->row, f->t.b.d, sizeof *f->row, what)) ||
+        (err = ws_alloc(&f->ends, PANELS * f->tiles, sizeof *f->ends, what)) ||
+        (err = room(&f->of[0])) || (err = ws_alloc(&f->row, f->t.b.d, sizeof *f->row, what)) ||
         (err = ws_alloc(&f->ids, f->x->n, sizeof *f->ids, what)))
         return err;
     return ws_alloc(&f->exact, f->x->n, sizeof *f->exact, what);
@@ -95,12 +105,11 @@ void ws_unwritten_destroy(ws_unwritten **out)
     ws_free(&f->u);
     ws_free(&f->numbers);
     ws_free(&f->g);
-    ws_free(&f->at);
-    ws_free(&f->z);
-    ws_free(&f->stage);
-    ws_free(&f->stage_z);
-    ws_free(&f->order);
-    ws_free(&f->end);
+    for (int k = 0; k < PANELS; k++) {
+        ws_free(&f->of[k].at);
+        ws_free(&f->of[k].z);
+    }
+    ws_free(&f->ends);
     ws_free(&f->row);
     ws_free(&f->ids);
     ws_free(&f->exact);
@@ -115,10 +124,12 @@ double ws_unwritten_error(const ws_unwritten *f, double norm)
 
 int64_t ws_unwritten_bytes(const ws_unwritten *f)
 {
+    int64_t hits = 0;
+
+    for (int k = 0; k < PANELS; k++) hits += f->of[k].at_capacity + f->of[k].z_capacity;
     return (int64_t)sizeof *f + ws_transform_bytes(&f->t) +
-           4 * (f->tiles * f->t.tile + 2 * PANELS * f->t.panel + f->t.b.d + 2 * WS_PANEL_HITS) +
-           8 * (ROWS + 1 + 2 * f->x->n) + 8 * f->stage_capacity +
-           4 * (f->stage_z_capacity + f->order_capacity);
+           4 * (f->tiles * f->t.tile + 2 * PANELS * f->t.panel + f->t.b.d + hits) +
+           8 * (PANELS * f->tiles + 2 * f->x->n);
 }
 
 /* ---- blocks in hand ---- */
@@ -148,13 +159,6 @@ const float *ws_unwritten_numbers(const ws_unwritten *f, int64_t block)
     return k >= 0 && k < f->blocks ? f->numbers + k * f->t.b.chunks * f->t.b.q : NULL;
 }
 
-static ws_err stage_room(ws_unwritten *f, int64_t n)
-{
-    ws_err err = ws_grow(&f->stage, &f->stage_capacity, n, sizeof *f->stage, what);
-
-    return err ? err : ws_grow(&f->stage_z, &f->stage_z_capacity, n, sizeof *f->stage_z, what);
-}
-
 /* Meanwhile the next tile, if there is one, comes from the third cache: a share of it with each panel. */
 WS_FETCH fetch_share(const ws_unwritten *f, int64_t tile, int64_t p, int64_t panels)
 {
@@ -165,129 +169,131 @@ WS_FETCH fetch_share(const ws_unwritten *f, int64_t tile, int64_t p, int64_t pan
     for (int64_t k = p * share; k < end && k < f->t.tile; k += 16) __builtin_prefetch(u + k, 0, 2);
 }
 
-/* Hits of all panels, tile by tile. The lanes beyond the last sample are zeros, whatever the cut. */
-static ws_err stage_all(ws_unwritten *f, int64_t panels, int64_t rows, float cut)
+/* Without those beyond the last row or sample, which are zeros and may lie above the cut. */
+static int64_t without_zeros(uint32_t *at, float *z, int64_t n, int64_t rows, int64_t lanes)
+{
+    int64_t kept = 0;
+
+    for (int64_t e = 0; e < n; e++) {
+        at[kept] = at[e];
+        z[kept] = z[e];
+        kept += at[e] / WS_TILE < rows && at[e] % WS_TILE < lanes;
+    }
+    return kept;
+}
+
+/* Hits of panel p, of which `rows` rows are blocks in hand, with tile k. */
+static ws_err collect_tile(ws_unwritten *f, int64_t p, int64_t k, int64_t rows, float cut)
+{
+    collected *c = &f->of[p];
+    int64_t lanes = f->x->n - k * WS_TILE, n;
+    ws_err err = room(c);
+
+    if (err) return err;
+    n = ws_transform_list(&f->t, f->u + k * f->t.tile, f->g + p * f->t.panel, rows, cut,
+                          c->at + c->n, c->z + c->n);
+    if (rows < WS_PANEL || lanes < WS_TILE)
+        n = without_zeros(c->at + c->n, c->z + c->n, n, rows, lanes);
+    c->n += n;
+    c->end[k] = c->n;
+    return WS_OK;
+}
+
+static ws_err collect(ws_unwritten *f, int64_t panels, int64_t rows, float cut)
 {
     ws_err err = WS_OK;
 
-    f->staged = 0;
+    for (int64_t p = 0; p < panels; p++) {
+        f->of[p].n = 0;
+        f->of[p].end = f->ends + p * f->tiles;
+    }
     for (int64_t k = 0; k < f->tiles; k++) {
-        for (int64_t p = 0; p < panels; p++) {
-            int64_t left = rows - p * WS_PANEL, n;
+        for (int64_t p = 0; p < panels && !err; p++) {
+            int64_t left = rows - p * WS_PANEL;
 
             fetch_share(f, k, p, panels);
-            n = ws_transform_list(&f->t, f->u + k * f->t.tile, f->g + p * f->t.panel,
-                                  left < WS_PANEL ? left : WS_PANEL, cut, f->at, f->z);
-
-            if ((err = stage_room(f, f->staged + n + 1))) return err;
-            for (int64_t e = 0; e < n; e++) {
-                int64_t row = p * WS_PANEL + f->at[e] / WS_TILE;
-                int64_t pos = k * WS_TILE + f->at[e] % WS_TILE;
-
-                f->stage[f->staged].row = (int32_t)row;
-                f->stage[f->staged].pos = (int32_t)pos;
-                f->stage_z[f->staged] = f->z[e];
-                f->staged += row < rows && pos < f->x->n;
-            }
+            err = collect_tile(f, p, k, left < WS_PANEL ? left : WS_PANEL, cut);
         }
     }
     return err;
 }
 
 /* end[r] is where the hits of row r begin, in the order of the rows. */
-static ws_err count_rows(ws_unwritten *f, int64_t rows)
+static void count_rows(ws_unwritten *f, const collected *c)
 {
     int64_t at = 0;
 
-    if (f->staged > INT32_MAX)
-        return ws_fail(WS_ERR_NOMEM,
-                       "%lld pairs fire on a few thousand neurons: use a larger --shift",
-                       (long long)f->staged);
-    memset(f->end, 0, (size_t)(rows + 1) * sizeof *f->end);
-    for (int64_t e = 0; e < f->staged; e++) f->end[f->stage[e].row]++;
-    for (int64_t r = 0; r <= rows; r++) {
+    memset(f->end, 0, sizeof f->end);
+    for (int64_t e = 0; e < c->n; e++) f->end[c->at[e] / WS_TILE]++;
+    for (int64_t r = 0; r < WS_PANEL; r++) {
         int64_t here = f->end[r];
 
         f->end[r] = at;
         at += here;
     }
-    return WS_OK;
 }
 
-/* Stable: the samples of a row stay in order. end[r] is then where they end. */
-static ws_err sort_by_row(ws_unwritten *f)
+/* To pos and note [c->n], in the order of the rows and of the samples of a row; end[r] is then where
+ * those of row r end. */
+static void sort_by_row(ws_unwritten *f, const collected *c, int32_t *pos, float *note)
 {
-    ws_err err = ws_grow(&f->order, &f->order_capacity, f->staged, sizeof *f->order, what);
+    count_rows(f, c);
+    for (int64_t k = 0, e = 0; k < f->tiles; k++) {
+        for (; e < c->end[k]; e++) {
+            int64_t to = f->end[c->at[e] / WS_TILE]++;
 
-    for (int64_t e = 0; e < f->staged && !err; e++)
-        f->order[f->end[f->stage[e].row]++] = (int32_t)e;
-    return err;
+            pos[to] = (int32_t)(k * WS_TILE + c->at[e] % WS_TILE);
+            note[to] = c->z[e];
+        }
+    }
 }
 
 /* ---- answers ---- */
 
-/* z of the n candidates order[0..n) of a row, by its definition. */
-static void decide(ws_unwritten *f, int64_t r, int64_t t, const int32_t *order, int64_t n)
+/* Of the n candidates of row r of the panel, which are the hits from `from` on, those that fire; z by its
+ * definition. */
+static void decide(ws_unwritten *f, const float *numbers, int64_t r, int64_t from, int64_t n,
+                   double threshold, ws_hits *hits)
 {
     const ws_blocks *b = &f->t.b;
 
-    ws_blocks_row(b, f->numbers + r / b->q * b->chunks * b->q, f->t.sign, t, f->row);
-    for (int64_t k = 0; k < n; k++) f->ids[k] = f->stage[order[k]].pos;
+    if (n == 0) return;
+    ws_blocks_row(b, numbers + r / b->q * b->chunks * b->q, f->t.sign, r, f->row);
+    for (int64_t k = 0; k < n; k++) f->ids[k] = hits->pos[from + k];
     ws_dot_many(f->row, f->x, f->ids, n, f->exact);
-}
-
-static ws_err put_row(ws_unwritten *f, int64_t r, int64_t t, const int32_t *order, int64_t n,
-                      double threshold, ws_hits *hits)
-{
-    ws_err err;
-
-    if ((err = ws_hits_row(hits, t)) || (err = ws_hits_reserve(hits, n))) return err;
-    decide(f, r, t, order, n);
     for (int64_t k = 0; k < n; k++) {
-        hits->pos[hits->n] = f->stage[order[k]].pos;
+        hits->pos[hits->n] = hits->pos[from + k];
+        hits->note[hits->n] = hits->note[from + k];
         hits->z[hits->n] = f->exact[k];
-        hits->note[hits->n] = f->stage_z[order[k]];
         hits->n += f->exact[k] > threshold;
     }
-    ws_hits_close(hits);
-    return WS_OK;
 }
 
-static ws_err put_exact(ws_unwritten *f, int64_t first, int64_t rows, double threshold,
+/* Hits of panel p, whose first row is t. */
+static ws_err put_panel(ws_unwritten *f, int64_t p, int64_t t, double threshold, int exact,
                         ws_hits *hits)
 {
-    int64_t from = 0;
-    ws_err err = sort_by_row(f);
-
-    for (int64_t r = 0; r < rows && !err; r++) {
-        int64_t k = f->end[r] - from;
-
-        if (k > 0) err = put_row(f, r, first + r, f->order + from, k, threshold, hits);
-        from += k;
-    }
-    return err;
-}
-
-/* As staged, straight to their places. */
-static ws_err put_proposed(ws_unwritten *f, int64_t first, int64_t rows, ws_hits *hits)
-{
-    int64_t base = hits->n;
+    const collected *c = &f->of[p];
+    const float *numbers = f->numbers + p * f->t.blocks * f->t.b.chunks * f->t.b.q;
+    int64_t base = hits->n, from = base;
     ws_err err;
 
-    if ((err = ws_hits_reserve_rows(hits, rows)) || (err = ws_hits_reserve(hits, f->staged)))
+    if ((err = ws_hits_reserve_rows(hits, WS_PANEL)) || (err = ws_hits_reserve(hits, c->n)))
         return err;
-    for (int64_t e = 0; e < f->staged; e++) {
-        int64_t at = base + f->end[f->stage[e].row]++;
+    sort_by_row(f, c, hits->pos + base, hits->note + base);
+    if (!exact)
+        for (int64_t k = base; k < base + c->n; k++) hits->z[k] = (double)hits->note[k];
+    for (int64_t r = 0; r < WS_PANEL; r++) {
+        int64_t end = base + f->end[r];
 
-        hits->pos[at] = f->stage[e].pos;
-        hits->z[at] = (double)f->stage_z[e];
-        hits->note[at] = f->stage_z[e];
-    }
-    for (int64_t r = 0; r < rows; r++) {
-        if (base + f->end[r] == hits->n) continue;
-        hits->row[hits->rows] = first + r;
-        hits->first[hits->rows++] = hits->n;
-        hits->n = base + f->end[r];
+        hits->row[hits->rows] = t + r;
+        hits->first[hits->rows] = hits->n;
+        if (exact)
+            decide(f, numbers, r, from, end - from, threshold, hits);
+        else
+            hits->n = end;
+        hits->rows += hits->n > hits->first[hits->rows];
+        from = end;
     }
     hits->first[hits->rows] = hits->n;
     return WS_OK;
@@ -304,13 +310,12 @@ static float cut_of(const ws_unwritten *f, double threshold)
 static ws_err some(ws_unwritten *f, int64_t block, int64_t n, double threshold, int exact,
                    ws_hits *hits)
 {
-    int64_t rows = n * f->t.b.q, panels = take_blocks(f, block, n);
-    ws_err err;
+    int64_t q = f->t.b.q, panels = take_blocks(f, block, n);
+    ws_err err = collect(f, panels, n * q, cut_of(f, threshold));
 
-    if ((err = stage_all(f, panels, rows, cut_of(f, threshold))) || (err = count_rows(f, rows)))
-        return err;
-    return exact ? put_exact(f, block * f->t.b.q, rows, threshold, hits)
-                 : put_proposed(f, block * f->t.b.q, rows, hits);
+    for (int64_t p = 0; p < panels && !err; p++)
+        err = put_panel(f, p, block * q + p * WS_PANEL, threshold, exact, hits);
+    return err;
 }
 
 static ws_err answer(ws_unwritten *f, int64_t block, int64_t n, double threshold, int exact,
@@ -342,16 +347,18 @@ ws_err ws_unwritten_propose(ws_unwritten *f, int64_t block, int64_t n, double th
 static void mark(ws_unwritten *f, int64_t panel, int64_t rows, float cut,
                  uint64_t hit[WS_PANEL / 64])
 {
+    const collected *c = &f->of[0];
+
     memset(hit, 0, WS_PANEL / 8);
     for (int64_t k = 0; k < f->tiles; k++) {
         int64_t lanes = f->x->n - k * WS_TILE;
         int64_t n = ws_transform_list(&f->t, f->u + k * f->t.tile, f->g + panel * f->t.panel, rows,
-                                      cut, f->at, f->z);
+                                      cut, c->at, c->z);
 
         for (int64_t e = 0; e < n; e++) {
-            uint32_t row = f->at[e] / WS_TILE;
+            uint32_t row = c->at[e] / WS_TILE;
 
-            if (f->at[e] % WS_TILE < lanes) hit[row / 64] |= (uint64_t)1 << row % 64;
+            if (c->at[e] % WS_TILE < lanes) hit[row / 64] |= (uint64_t)1 << row % 64;
         }
     }
 }

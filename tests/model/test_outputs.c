@@ -28,7 +28,7 @@ static void fill(uint64_t seed)
     for (int p = 0; p < PAIRS; p++) {
         double v = (double)number[200 + p] * 1e3;
 
-        pos[p] = (int32_t)((p * 5 + seed) % S);
+        pos[p] = (int32_t)(((uint64_t)p * 5 + seed) % S);
         limbs[p] = ws_exact_split(v, 6);
     }
 }

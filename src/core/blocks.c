@@ -52,13 +52,42 @@ void ws_blocks_signs(const ws_blocks *b, float *sign)
     for (int64_t c = 0; c < b->chunks; c++) signs(b, c, sign + c * b->q);
 }
 
+typedef float four __attribute__((vector_size(16), aligned(4), may_alias));
+
+/* Fours of k in turn; the order within each follows from the two low bits of i. */
+#define FOURS(...)                                                                                 \
+    for (; k + 4 <= n; k += 4) {                                                                   \
+        four v = *(const four *)(g + (k ^ (i & ~(int64_t)3)));                                     \
+                                                                                                   \
+        *(four *)(w + k) = *(const four *)(sign + k) * __builtin_shufflevector(v, v, __VA_ARGS__); \
+    }                                                                                              \
+    break;
+
+/* w[k] = sign[k] g[i XOR k] for k < n; g has whole fours. */
+static void exchanged(const float *g, const float *sign, int64_t i, int64_t n, float *w)
+{
+    int64_t k = 0;
+
+    switch (i & 3) {
+    case 0:
+        FOURS(0, 1, 2, 3)
+    case 1:
+        FOURS(1, 0, 3, 2)
+    case 2:
+        FOURS(2, 3, 0, 1)
+    default:
+        FOURS(3, 2, 1, 0)
+    }
+    for (; k < n; k++) w[k] = sign[k] * g[i ^ k];
+}
+
 /* Row i of a block, chunk c. */
 static void piece(const ws_blocks *b, int64_t c, const float *g, const float *sign, int64_t i,
                   float *w)
 {
     int64_t n = b->d - c * b->q < b->q ? b->d - c * b->q : b->q;
 
-    for (int64_t k = 0; k < n; k++) w[c * b->q + k] = sign[k] * g[i ^ k];
+    exchanged(g, sign, i, n, w + c * b->q);
 }
 
 void ws_blocks_rows(const ws_blocks *b, int64_t t, int64_t n, float *w, int64_t stride)

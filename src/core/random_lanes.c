@@ -221,19 +221,26 @@ TARGET static void rows_avx512(const ws_key *k, const int64_t *id, int64_t n, in
     }
 }
 
+/* The four words of each of eight ids, of which the first n are wanted. */
+LANE void put_words(const lanes c[4], int64_t n, uint32_t *out)
+{
+    lanes a = weave(c[0], c[1]), b = weave(c[2], c[3]);
+    lanes even = _mm512_unpacklo_epi64(a, b), odd = _mm512_unpackhi_epi64(a, b), v[2] = {even, odd};
+
+    for (int64_t l = 0; l < n; l++)
+        memcpy(out + 4 * l, (const uint32_t *)&v[l % 2] + l / 2 * 4, 4 * sizeof *out);
+}
+
 TARGET static void blocks_avx512(const ws_key *k, const int64_t *id, int64_t n, uint32_t j,
                                  uint32_t *out)
 {
     for (int64_t i = 0; i < n; i += 8) {
         int64_t some[8];
-        uint64_t word[4][8];
         lanes c[4];
 
         eight(id, i, n, some);
         block_of(k, _mm512_loadu_si512(some), j, c);
-        for (int p = 0; p < 4; p++) _mm512_storeu_si512(word[p], c[p]);
-        for (int64_t l = 0; l < 8 && i + l < n; l++)
-            for (int p = 0; p < 4; p++) out[4 * (i + l) + p] = (uint32_t)word[p][l];
+        put_words(c, n - i < 8 ? n - i : 8, out + 4 * i);
     }
 }
 

@@ -217,7 +217,9 @@ enum { NAME(wide) = LANES / 2 };
 #endif
 
 typedef double NAME(reals) __attribute__((vector_size(4 * LANES), may_alias));
+typedef float NAME(halves) __attribute__((vector_size(2 * LANES), may_alias, aligned(4)));
 #define D NAME(reals)
+#define H NAME(halves)
 
 /* Strides 1, 2, 4 below q and NAME(wide): of a and b there become a + b and a - b. The longer lists are
  * for the longest vector. */
@@ -239,8 +241,8 @@ TARGET ALWAYS D NAME(inside)(D v, int64_t q)
     return v;
 }
 
-TARGET static void NAME(chunk)(const float *restrict in, float *restrict out, int64_t q,
-                               double scale)
+TARGET ALWAYS void NAME(long_chunk)(const float *restrict in, float *restrict out, int64_t q,
+                                    double scale)
 {
     double wide[WS_BLOCK_ROWS] __attribute__((aligned(64)));
     const int64_t step = NAME(wide);
@@ -265,7 +267,45 @@ TARGET static void NAME(chunk)(const float *restrict in, float *restrict out, in
     for (int64_t k = 0; k < q; k++) out[k] = (float)(wide[k] * scale);
 }
 
+/* A short chunk stays in registers: 0.5 instead of 0.83 ns a number for one of 32. */
+TARGET ALWAYS void NAME(short_chunk)(const float *restrict in, float *restrict out, const int q,
+                                     double scale)
+{
+    enum { step = NAME(wide) };
+    D v[32 / step];
+
+#pragma GCC unroll 16
+    for (int k = 0; k < q / step; k++) {
+        const H *from = (const H *)(const void *)(in + k * step);
+
+        v[k] = NAME(inside)(__builtin_convertvector(*from, D), q);
+    }
+#pragma GCC unroll 4
+    for (int h = 1; h < q / step; h *= 2) {
+#pragma GCC unroll 16
+        for (int k = 0; k < q / step; k++) {
+            if (k & h) continue;
+            D less = v[k] - v[k + h];
+            v[k] += v[k + h];
+            v[k + h] = less;
+        }
+    }
+#pragma GCC unroll 16
+    for (int k = 0; k < q / step; k++)
+        *(H *)(void *)(out + k * step) = __builtin_convertvector(v[k] * scale, H);
+}
+
+TARGET static void NAME(chunk)(const float *restrict in, float *restrict out, int64_t q,
+                               double scale)
+{
+    if (q == 32)
+        NAME(short_chunk)(in, out, 32, scale);
+    else
+        NAME(long_chunk)(in, out, q, scale);
+}
+
 #undef D
+#undef H
 #undef FIRST
 
 #define CASE(q)                                                                                    \

@@ -1,15 +1,15 @@
 # W  structured starts: rows in blocks whose products are one fast transform; width 2^30 (WS_DATA=FILE: also on these samples; WS_WIDEST=34: also 2^34, 12 GB)
 
 # two_ranks words...: on two ranks; the most memory each has held, in kB, goes to memory.txt. Somebody looks
-# twice a second, whom nothing waits for.
+# twice a second, whom nothing waits for: neither this nor, for its output, mpirun.
 two_ranks() {
   mpirun --oversubscribe --bind-to none -n 2 bash -c '"$@" & p=$!
     while mapfile -t s 2>/dev/null </proc/$p/status && h=${s[*]} && [[ $h =~ VmHWM:[^0-9]*([0-9]+) ]]; do
       echo "${BASH_REMATCH[1]}" >most.$p
       sleep 0.5
-    done & look=$!
+    done >/dev/null 2>&1 & look=$!
     wait $p && r=0 || r=$?
-    kill $look
+    kill $look 2>/dev/null
     cat most.$p >>memory.txt
     rm most.$p
     exit $r' rank "$wingspan" "$@" >/dev/null

@@ -274,7 +274,7 @@ static ws_err put_panel(ws_unwritten *f, int64_t p, int64_t t, double threshold,
                         ws_hits *hits)
 {
     const collected *c = &f->of[p];
-    const float *numbers = f->numbers + p * f->t.blocks * f->t.b.chunks * f->t.b.q;
+    const float *numbers = f->numbers + p * f->t.panel;
     int64_t base = hits->n, from = base;
     ws_err err;
 
